@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the judge answers: a verdict and every finding that led to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The decision in one word. HOLD waits for approvals and signs nothing."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    HOLD = "hold"
+
+
+class Outcome(StrEnum):
+    """How one rule ended. Only PASS, WAIVED, SHADOW and NOT_APPLICABLE let a release through."""
+
+    PASS = "pass"  # noqa: S105 - an outcome, not a password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    WAIVED = "waived"
+    SHADOW = "shadow"
+    NOT_APPLICABLE = "not-applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One rule's judgement of the subjects it names: required, found, evidence, remedy (invariant I10)."""
+
+    rule: str
+    """The rule's id in the policy document, for example BLD-1."""
+    type: str
+    """The rule type, for example build.provenance."""
+    control: str
+    """source, build, artifact or deployment."""
+    level: str
+    """minimum, better or strong."""
+    outcome: Outcome
+    title: str
+    """One sentence that states the outcome: 'needs provenance by a trusted builder; none counted'."""
+    required: str
+    found: str
+    evidence: tuple[str, ...]
+    """sha256 digests of the evidence that was counted or refused."""
+    bound: str
+    """How that evidence was bound to the subject: subject, source or none."""
+    remedy: str
+    subjects: tuple[int, ...]
+    """Indices of the requested subjects that this finding is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict over all subjects, all or nothing, with all findings in the policy's order."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+    def counting(self, outcome: Outcome) -> tuple[Finding, ...]:
+        """The findings that ended in `outcome`."""
+        return tuple(finding for finding in self.findings if finding.outcome is outcome)

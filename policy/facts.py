@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts: everything a policy may know, as plain values.
+
+`signer.evidence.facts` is the one translator that makes the evidence part from verified bytes; the custodian
+adds the ledger part. A rule can see nothing else: no clock, no file, no network.
+
+Persons stand here as `robot:<id>`, `person:<pseudonym>` or `unmapped`; rules only compare them for equality.
+Every digest is a sha256 in lower-case hexadecimal, every time is aware and in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Literal
+
+Bound = Literal["subject", "source", "none"]
+"""How evidence reached the requested digest: as a subject of the statement, through the one source join
+(trusted provenance of this digest → repository and commit → subject of the source attestation), or not at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where one piece of evidence comes from and what it speaks of."""
+
+    digest: str
+    """sha256 of the exact evidence bytes (the DSSE envelope, the bundle or the document)."""
+    attested: bool
+    """True: the signature verified under a key that the policy trusts. False: submitted only."""
+    key: str | None
+    """Name of the trusted key that verified it; None when submitted."""
+    submitter: str | None
+    """Who submitted it, as the ledger recorded; None while unknown."""
+    bound: Bound
+    covers: tuple[int, ...]
+    """Indices of the requested subjects that this evidence speaks of, ascending."""
+    received: int
+    """Receipt order in the ledger: smaller was received earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """SLSA provenance v1: who built it, from what source, how."""
+
+    origin: Origin
+    builder: str | None
+    """Name of the trusted builder entry whose key AND builder id both match; None when either differs."""
+    builder_id: str
+    build_type: str
+    isolation: str | None
+    """The isolation class that the security team gave this builder entry: shared < dedicated < ephemeral < hardened."""
+    repository: str | None
+    """Canonical source repository, `github.com/acme/shop`; None when the provenance names none."""
+    ref: str | None
+    commit: str | None
+    workflow: str | None
+    """Path of the workflow or pipeline definition inside the source repository."""
+    parameters: tuple[str, ...]
+    """Names of all external parameters, dotted, sorted."""
+    dependencies: int
+    undigested: int
+    """How many resolved dependencies carry no digest."""
+    triggered_by: str | None
+    """Person or robot that triggered the build; None when not stated."""
+    started: datetime | None
+    finished: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSummary:
+    """A source VSA (SLSA 1.2 source track): what the source platform enforced for one commit."""
+
+    origin: Origin
+    collector: str | None
+    """Name of the trusted collector entry whose key AND verifier id both match; None when either differs."""
+    verifier: str
+    repository: str
+    commit: str
+    refs: tuple[str, ...]
+    result: str
+    levels: tuple[str, ...]
+    """verifiedLevels as stated, for example SLSA_SOURCE_LEVEL_3, SLSA_SOURCE_TWO_PARTY_REVIEWED."""
+    verified: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestResult:
+    """in-toto test-result v0.1."""
+
+    __test__ = False
+
+    origin: Origin
+    tester: str | None
+    """Name of the trusted tester entry; None when the key is trusted for something else only."""
+    result: str
+    """PASSED, WARNED or FAILED."""
+    suites: tuple[str, ...]
+    """Names of the configurations that ran, sorted."""
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vulnerability:
+    """One finding of a scan; `score` is CVSS in tenths, so 9.8 is 98; None when not stated."""
+
+    id: str
+    severity: Literal["critical", "high", "medium", "low", "none", "unknown"]
+    score: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VulnerabilityScan:
+    """in-toto vulns v0.2."""
+
+    origin: Origin
+    scanner: str | None
+    """Name of the trusted scanner entry; None when the key is trusted for something else only."""
+    scanner_uri: str
+    database_updated: datetime | None
+    finished: datetime | None
+    vulnerabilities: tuple[Vulnerability, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sbom:
+    """SPDX (and later CycloneDX): the dependency inventory."""
+
+    origin: Origin
+    producer: str | None
+    """Name of the trusted SBOM producer entry; None when the key is trusted for something else only."""
+    format: Literal["spdx", "cyclonedx"]
+    version: str
+    components: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """An opaque document by digest.
+
+    Kinds: pull-request-summary, commit-range, build-log, runner-metadata, rollback-plan, approval-record.
+    """
+
+    origin: Origin
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFacts:
+    """What verified evidence says, one tuple per kind, each in receipt order."""
+
+    provenance: tuple[Provenance, ...] = ()
+    sources: tuple[SourceSummary, ...] = ()
+    tests: tuple[TestResult, ...] = ()
+    scans: tuple[VulnerabilityScan, ...] = ()
+    sboms: tuple[Sbom, ...] = ()
+    documents: tuple[Document, ...] = ()
+
+    def items(self) -> Iterator[Item]:
+        """Every item of every kind."""
+        for kind in fields(self):
+            yield from getattr(self, kind.name)
+
+
+Item = Provenance | SourceSummary | TestResult | VulnerabilityScan | Sbom | Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectFact:
+    """One requested subject: its name for people and its sha256."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFacts:
+    """What was asked and by whom."""
+
+    policy: str
+    environment: str
+    submitter: str
+    subjects: tuple[SubjectFact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerFacts:
+    """What the ledger knows at the judged instant: the documents in force."""
+
+    policy_digest: str
+    access_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that one decision rests on, beside the policy's bytes and one instant."""
+
+    request: RequestFacts
+    evidence: EvidenceFacts
+    ledger: LedgerFacts

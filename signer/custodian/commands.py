@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The custodian's whole language: typed commands in, typed replies out.
+
+A frame is a 4-byte big-endian length and that many bytes of MessagePack. No command carries bytes to sign,
+a row, a key name or a verdict: the custodian derives all of these itself.
+
+    00 00 00 5b  {"type": "decide", "request_id": "…", …}
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from policy.facts import EvidenceFacts
+
+MAX_FRAME = 64 * 1024 * 1024
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Base of all messages: immutable, keyword-only, closed."""
+
+
+class EvidenceItem(_Message, frozen=True, kw_only=True, tag="evidence-item"):
+    """Evidence bytes to keep, at most 1 MiB, as rows of the leaf's transaction."""
+
+    digest: str
+    """sha256 of `data`; the custodian hashes again and refuses a difference."""
+    media_type: str
+    """`application/vnd.dsse.envelope.v1+json` or the type of the opaque document."""
+    kind: str
+    """predicate type of the statement, or the `kind` of an opaque document."""
+    subjects: tuple[str, ...]
+    """`sha256:<hex>` and `gitCommit:<hex>` digests under which the index finds it again."""
+    data: bytes
+
+
+class Idempotency(_Message, frozen=True, kw_only=True, tag="idempotency"):
+    """Idempotency-Key, as digests: of the key itself and of the raw request body."""
+
+    key: str
+    body: str
+
+
+class Judge(_Message, frozen=True, kw_only=True, tag="judge"):
+    """What a decide and a check share: who asks what, on which facts, made under which documents."""
+
+    request_id: str
+    """128 random bits in hexadecimal, made before judging."""
+    principal: str
+    policy: str
+    environment: str
+    policy_digest: str
+    access_digest: str
+    subjects: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """(name, ((algorithm, hex), …)) for each subject."""
+    facts: EvidenceFacts
+    """Facts of the evidence; persons as the evidence states them, `received` 0 for evidence not yet stored."""
+    used: tuple[str, ...]
+    """Digests of all evidence considered: submitted and stored."""
+    new: tuple[EvidenceItem, ...]
+    """Evidence that the ledger does not hold yet, in the order of the request."""
+
+
+class Decide(_Message, frozen=True, kw_only=True, tag="decide"):
+    """Judge, record and, when allowed, sign (signing cycle, steps 5 to 9)."""
+
+    judge: Judge
+    idempotency: Idempotency | None = None
+
+
+class Check(_Message, frozen=True, kw_only=True, tag="check"):
+    """The same judgement with no leaf and no key."""
+
+    judge: Judge
+
+
+class KeepEvidence(_Message, frozen=True, kw_only=True, tag="keep-evidence"):
+    """Keep verified evidence: one leaf per item."""
+
+    request_id: str
+    principal: str
+    policy: str
+    items: tuple[EvidenceItem, ...]
+
+
+class Halt(_Message, frozen=True, kw_only=True, tag="halt"):
+    """Stop all signing at once."""
+
+    principal: str
+    reason: str
+
+
+class Resume(_Message, frozen=True, kw_only=True, tag="resume"):
+    """Start again after the halt at `halt_index`; needs the owners' threshold."""
+
+    principal: str
+    halt_index: int
+    signatures: tuple[bytes, ...]
+    """DSSE envelopes made by `signer owner sign`."""
+
+
+class Activate(_Message, frozen=True, kw_only=True, tag="activate"):
+    """Put a policy or access document in force; needs the owners' threshold."""
+
+    principal: str
+    document: str
+    """`policy` or `access`."""
+    data: bytes
+    signatures: tuple[bytes, ...]
+
+
+class UpdateTrust(_Message, frozen=True, kw_only=True, tag="update-trust"):
+    """Publish a newer trust document; needs the owners' threshold of the one before."""
+
+    principal: str
+    data: bytes
+    signatures: tuple[bytes, ...]
+
+
+class AddKey(_Message, frozen=True, kw_only=True, tag="add-key"):
+    """Record a key that a token holds: found by its URI (or generated there), pinned by its public key."""
+
+    principal: str
+    name: str
+    """Name of a key in the custodian's settings."""
+    generate: bool
+    """Make the key pair in the token when no object has that URI."""
+
+
+class Status(_Message, frozen=True, kw_only=True, tag="status"):
+    """Ask for readiness: ledger, guard, keys, halt."""
+
+
+Command = Decide | Check | KeepEvidence | Halt | Resume | Activate | UpdateTrust | AddKey | Status
+
+
+class Signed(_Message, frozen=True, kw_only=True, tag="signed"):
+    """The receipt, byte for byte what the caller gets; also for a replay."""
+
+    request_id: str
+    receipt: bytes
+
+
+class NotSigned(_Message, frozen=True, kw_only=True, tag="not-signed"):
+    """A judged denial or hold; its leaf is durable."""
+
+    request_id: str
+    leaf: int
+    decision: bytes
+    """The decision document (canonical JSON, see signer.ledger.leaves)."""
+
+
+class Checked(_Message, frozen=True, kw_only=True, tag="checked"):
+    """The answer to a check: the decision document, not recorded."""
+
+    decision: bytes
+
+
+class OutcomeUnknown(_Message, frozen=True, kw_only=True, tag="outcome-unknown"):
+    """A key may have been used and no signature was released; both leaves say so."""
+
+    request_id: str
+    decision_leaf: int
+    outcome_leaf: int
+
+
+class Stale(_Message, frozen=True, kw_only=True, tag="stale"):
+    """The facts were made under other documents or less evidence than the ledger has now: verify again."""
+
+    reason: str
+
+
+class Kept(_Message, frozen=True, kw_only=True, tag="kept"):
+    """Evidence is durable: digest and leaf index of each item, in order."""
+
+    leaves: tuple[tuple[str, int], ...]
+
+
+class Done(_Message, frozen=True, kw_only=True, tag="done"):
+    """An administrative act is durable."""
+
+    leaf: int
+
+
+class StatusReport(_Message, frozen=True, kw_only=True, tag="status-report"):
+    """Readiness as the custodian sees it; each problem is a sentence with its remedy."""
+
+    ready: bool
+    halted: bool
+    tree_size: int
+    origin: str
+    problems: tuple[str, ...]
+    keys: tuple[tuple[str, bool], ...]
+
+
+class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
+    """An error of signer.errors on the wire: `family` is malformed, refused or unavailable."""
+
+    family: str
+    code: str
+    detail: str
+    remedy: str
+    retry_after: int = 0
+
+
+Reply = Signed | NotSigned | Checked | OutcomeUnknown | Stale | Kept | Done | StatusReport | Failed

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ground floor: frozen values that every room shares. Imports nothing above it."""

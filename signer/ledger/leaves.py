@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Leaf kinds: what the ledger says, one canonical JSON object (RFC 8785) of at most 4 KiB each.
+
+    {"access":"…","decision":…,"kind":"decision","request":"…","time":"2026-11-23T10:00:00.000001Z","v":1,…}
+
+A leaf names documents by sha256; their bytes stand in the same transaction. `kind` tells leaves apart, `v` is
+the version of that kind. Readers hash the stored bytes and never re-encode.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from signer.errors import Malformed
+from signer.formats.canonical import canonical
+
+MAX_LEAF = 4096
+
+
+class _Leaf(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", omit_defaults=False
+):
+    """Base of all leaves: the instant it speaks of, RFC 3339 in UTC with microseconds."""
+
+    time: str
+    v: int = 1
+
+
+class Genesis(_Leaf, frozen=True, kw_only=True, tag="genesis"):
+    """Leaf 0: who owns this ledger and which key signs its checkpoints."""
+
+    origin: str
+    dev: bool
+    threshold: int
+    owners: tuple[str, ...]
+    """base64 DER SPKI of each owner."""
+    ledger_key: str
+    """The vkey of the checkpoint key (C2SP signed-note)."""
+
+
+class Activation(_Leaf, frozen=True, kw_only=True, tag="activation"):
+    """A policy or access document comes into force."""
+
+    document: str
+    """`policy` or `access`."""
+    name: str
+    version: int
+    digest: str
+    principal: str
+    signatures: tuple[str, ...]
+    """sha256 of each owner signature envelope, kept as documents; empty only in the genesis transaction of dev."""
+
+
+class Trust(_Leaf, frozen=True, kw_only=True, tag="trust"):
+    """A newer trust document was published."""
+
+    version: int
+    digest: str
+    principal: str
+    signatures: tuple[str, ...]
+
+
+class Key(_Leaf, frozen=True, kw_only=True, tag="key"):
+    """An event in a key's life: `created` is all that exists yet."""
+
+    event: str
+    name: str
+    kid: str
+    """base64 sha256 of the SPKI: DSSE keyid and bundle hint."""
+    purpose: str
+    algorithm: str
+    spki: str
+    """base64 DER."""
+    principal: str
+
+
+class Evidence(_Leaf, frozen=True, kw_only=True, tag="evidence"):
+    """One piece of evidence is kept."""
+
+    digest: str
+    media_type: str
+    predicate: str
+    """Predicate type of a statement, or the kind of an opaque document."""
+    subjects: str
+    """Digest of the document that lists the subject digests: {"subjects": ["sha256:…"]}."""
+    size: int
+    principal: str
+    policy: str
+
+
+class IdempotencyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """sha256 of the Idempotency-Key and of the raw body."""
+
+    key: str
+    body: str
+
+
+class PolicyRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The policy in force when a decision was made."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class Decision(_Leaf, frozen=True, kw_only=True, tag="decision"):
+    """A judgement, durable before a key is used or an answer leaves (invariant I1)."""
+
+    request: str
+    principal: str
+    """`robot:<id>` or `person:<pseudonym>`."""
+    policy: PolicyRef
+    access: str
+    environment: str
+    verdict: str
+    """allow, deny or hold."""
+    subjects: str
+    """Digest of the subjects document: {"subjects": [{"name": …, "digest": {…}}]}."""
+    facts: str
+    """Digest of the facts document (signer.formats.facts)."""
+    findings: str
+    """Digest of the findings document (signer.formats.findings)."""
+    evidence: str
+    """Digest of the evidence document: {"evidence": [{"digest", "media_type", "kind", "subjects", "new"}]}."""
+    first: str
+    """sha256 of the first subject, for people who read the leaf."""
+    count: int
+    """How many subjects."""
+    idempotency: IdempotencyEntry | None = None
+
+
+class SignatureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What happened to one payload of an allowed decision."""
+
+    format: str
+    payload: str
+    """sha256 of the payload that the custodian built."""
+    kid: str
+    attempts: int
+    result: str
+    """signed, failed or unknown."""
+    bundle: str | None
+    """sha256 of the bundle document when signed."""
+
+
+class Outcome(_Leaf, frozen=True, kw_only=True, tag="outcome"):
+    """How the signing of an allowed decision ended, durable before a signature leaves (invariant I1)."""
+
+    request: str
+    decision: int
+    """Index of the decision leaf."""
+    status: str
+    """signed, failed or unknown."""
+    reason: str
+    """Empty when signed; otherwise a slug such as stale, halted, token-unavailable, restart."""
+    signatures: tuple[SignatureEntry, ...]
+
+
+class HaltLeaf(_Leaf, frozen=True, kw_only=True, tag="halt"):
+    """All signing stops."""
+
+    reason: str
+    principal: str
+
+
+class ResumeLeaf(_Leaf, frozen=True, kw_only=True, tag="resume"):
+    """Signing goes on; the owners' threshold agreed."""
+
+    halt: int
+    principal: str
+    signatures: tuple[str, ...]
+
+
+Leaf = Genesis | Activation | Trust | Key | Evidence | Decision | Outcome | HaltLeaf | ResumeLeaf
+
+_decoder = msgspec.json.Decoder(Leaf)
+
+
+def encode_leaf(leaf: Leaf) -> bytes:
+    """The canonical bytes of a leaf; raises Malformed beyond 4 KiB."""
+    body = canonical(msgspec.to_builtins(leaf))
+    if len(body) > MAX_LEAF:
+        raise Malformed("leaf-too-large", f"a leaf is at most {MAX_LEAF} bytes, this one has {len(body)}")
+    return body
+
+
+def decode_leaf(body: bytes) -> Leaf:
+    """Read stored leaf bytes; raises Malformed for an unknown kind or shape."""
+    try:
+        leaf: Leaf = _decoder.decode(body)
+    except msgspec.MsgspecError as fault:
+        raise Malformed("malformed-leaf", f"not a leaf of a known kind: {fault}") from None
+    return leaf
