@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings file of a server, read once at start.
+
+    origin = "signing.example.com/ledger"
+
+    [ledger]
+    database = "sqlite:////var/lib/signer/ledger.db"
+    persons = "sqlite:////var/lib/signer-custodian/persons.db"
+    guard = "/var/lib/signer/guard"
+    key = "/etc/signer/ledger.key"
+
+    [custodian]
+    socket = "/run/signer/custodian.sock"
+    admin_socket = "/run/signer/admin.sock"
+    web_uids = [990]
+    admin_uids = [0]
+
+    [web]
+    bind = "0.0.0.0:8443"
+    certificate = "/etc/signer/server.pem"
+    key = "/etc/signer/server.key"
+    client_ca = "/etc/signer/clients.pem"
+
+    [[keys]]
+    name = "release"
+    uri = "pkcs11:token=signer;object=release"
+    purpose = "statement"
+    algorithm = "ecdsa-p256-sha256"
+
+    [[tokens]]
+    label = "signer"
+    module = "/usr/lib/softhsm/libsofthsm2.so"
+    pin_file = "/etc/signer/pin"
+
+Unknown keys are refused, paths are absolute, and no secret stands in the file: it names the files that hold them.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+
+from signer.errors import Misconfigured
+
+MAX_SETTINGS = 256 * 1024
+
+_ORIGIN = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._-]+)*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_BIND = re.compile(r"(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Where the record stands: its database, the table of pseudonyms, the guard and the checkpoint key."""
+
+    database: str
+    persons: str
+    guard: Path
+    key: Path
+    """Ed25519 private key, PEM (PKCS #8), readable by the custodian's user alone."""
+
+    def __post_init__(self) -> None:
+        _check_url("database", self.database)
+        _check_url("persons", self.persons)
+        if self.database == self.persons:
+            raise ValueError("database and persons are two databases: web reads the first and never the second")
+        _check_absolute(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustodianSettings:
+    """The custodian's two sockets, who may speak on them, and its limits."""
+
+    socket: Path
+    admin_socket: Path
+    web_uids: tuple[int, ...]
+    admin_uids: tuple[int, ...]
+    queue: int = 1024
+    """Commands waiting at most; beyond it the answer is 503."""
+    token_deadline: float = 5.0
+    """Seconds after which a silent token worker is ended."""
+
+    def __post_init__(self) -> None:
+        if self.socket == self.admin_socket:
+            raise ValueError("socket and admin_socket are two sockets")
+        if self.queue < 1:
+            raise ValueError("queue is at least 1")
+        if not 0 < self.token_deadline <= 60:  # noqa: PLR2004 - one minute is the bound itself
+            raise ValueError("token_deadline is between 0 and 60 seconds")
+        _check_absolute(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """The mutual TLS listener and its companions; `public_bind` and `metrics_bind` are off when absent."""
+
+    bind: str
+    certificate: Path
+    key: Path
+    client_ca: Path
+    crl: Path | None = None
+    public_bind: str | None = None
+    metrics_bind: str | None = None
+    workers: int = 2
+    threads: int = 8
+    body_limit: int = 16 * 1024 * 1024
+    """Bytes of one request body at most."""
+
+    def __post_init__(self) -> None:
+        for name in ("bind", "public_bind", "metrics_bind"):
+            value = getattr(self, name)
+            if value is not None:
+                split_bind(value)
+        for name in ("workers", "threads", "body_limit"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1")
+        _check_absolute(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """One key by name: where it is, the only purpose it serves, its algorithm."""
+
+    name: str
+    uri: str
+    purpose: Literal["statement"]
+    algorithm: Literal["ecdsa-p256-sha256"]
+
+    def __post_init__(self) -> None:
+        _check_name("name", self.name)
+        if not self.uri.startswith("pkcs11:"):
+            raise ValueError("uri starts with pkcs11:")
+        if "pin-value" in self.uri or "pin-source" in self.uri:
+            raise ValueError("uri names no PIN; the token's pin_file does")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSettings:
+    """One PKCS #11 token: its vendor module, the file with its PIN, its workers."""
+
+    label: str
+    module: Path
+    pin_file: Path
+    workers: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the vendor module reads; given to the token worker alone."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= 16:  # noqa: PLR2004 - the design's bound
+            raise ValueError("workers is between 1 and 16")
+        _check_absolute(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All of `signer.toml`."""
+
+    origin: str
+    """Name of the ledger: schema-less URL without a trailing slash (C2SP tlog-checkpoint)."""
+    ledger: LedgerSettings
+    custodian: CustodianSettings
+    web: WebSettings
+    keys: tuple[KeySettings, ...] = ()
+    tokens: tuple[TokenSettings, ...] = ()
+
+    def __post_init__(self) -> None:
+        if _ORIGIN.fullmatch(self.origin) is None:
+            raise ValueError("origin is written HOST/PATH, without a scheme")
+        _check_distinct("keys", [key.name for key in self.keys])
+        _check_distinct("keys (uri)", [key.uri for key in self.keys])
+        _check_distinct("tokens", [token.label for token in self.tokens])
+
+
+def load_settings(path: Path | str) -> Settings:
+    """Read and check the file at `path`; raises Misconfigured with every unknown key by name."""
+    source = Path(path)
+    try:
+        data = source.read_bytes()
+    except OSError as fault:
+        raise _misconfigured(source, f"cannot be read: {fault.strerror}") from None
+    if len(data) > MAX_SETTINGS:
+        raise _misconfigured(source, f"is larger than {MAX_SETTINGS} bytes")
+    try:
+        table = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
+        raise _misconfigured(source, f"is not TOML: {fault}") from None
+    unknown = sorted(_unknown_keys(table, Settings, ""))
+    if unknown:
+        raise _misconfigured(source, f"has unknown keys: {', '.join(unknown)}")
+    try:
+        return msgspec.convert(table, Settings, dec_hook=_to_path)
+    except msgspec.ValidationError as fault:
+        raise _misconfigured(source, f"is not valid: {fault}") from None
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8443` or `[::1]:8443`; raises ValueError."""
+    match = _BIND.fullmatch(bind)
+    if match is None or int(match[2]) > 65535:  # noqa: PLR2004 - the highest port
+        raise ValueError(f"{bind!r} is not written HOST:PORT")
+    return match[1].strip("[]"), int(match[2])
+
+
+def _misconfigured(path: Path, sentence: str) -> Misconfigured:
+    return Misconfigured(
+        "settings-invalid", f"{path} {sentence}", remedy="correct the file; `signer doctor --config FILE` checks it"
+    )
+
+
+def _unknown_keys(table: object, shape: Any, where: str) -> list[str]:
+    """Dotted names of the keys in `table` that `shape` lacks; msgspec ignores these on dataclasses."""
+    if get_origin(shape) is tuple and isinstance(table, list):
+        return [
+            name for i, item in enumerate(table) for name in _unknown_keys(item, get_args(shape)[0], f"{where}[{i}]")
+        ]
+    if not (is_dataclass(shape) and isinstance(table, dict)):
+        return []
+    hints = get_type_hints(shape)
+    known = {entry.name for entry in fields(shape)}
+    prefix = f"{where}." if where else ""
+    found = [f"{prefix}{name}" for name in table if name not in known]
+    for name in known & table.keys():
+        found += _unknown_keys(table[name], hints[name], f"{prefix}{name}")
+    return found
+
+
+def _to_path(shape: type, value: object) -> object:
+    if shape is Path and isinstance(value, str):
+        return Path(value)
+    raise ValueError(f"expected {shape.__name__}")
+
+
+def _check_absolute(section: Any) -> None:
+    for entry in fields(section):
+        value = getattr(section, entry.name)
+        if isinstance(value, Path) and not value.is_absolute():
+            raise ValueError(f"{entry.name} is not an absolute path")
+
+
+def _check_name(what: str, value: str) -> None:
+    if _NAME.fullmatch(value) is None:
+        raise ValueError(f"{what} is 1 to 63 lower-case letters, digits and hyphens")
+
+
+def _check_distinct(what: str, values: list[str]) -> None:
+    if len(set(values)) != len(values):
+        raise ValueError(f"{what} names one entry twice")
+
+
+def _check_url(what: str, url: str) -> None:
+    parts = urlsplit(url)
+    if parts.password is not None:
+        raise ValueError(f"{what} holds a password; name a passfile in the URL instead")
+    if parts.scheme == "sqlite":
+        # sqlite:////absolute/path: urlsplit drops the empty authority and leaves //absolute/path.
+        if not url.startswith("sqlite:////"):
+            raise ValueError(f"{what} is not an absolute path: write sqlite:////path")
+    elif parts.scheme != "postgresql+psycopg":
+        raise ValueError(f"{what} starts with sqlite: or postgresql+psycopg:")
