@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Each target does its own set-up: system parts by apt where it may, everything else inside .venv.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test lint faults bench docs lock ready
+
+PYTHON ?= python3
+BIN := .venv/bin
+DIR ?= .demo/dev
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: ready ## Show the whole story once: signed, denied, verified offline, tampering refused, log verified
+	@$(BIN)/python -m signer.dev.demo
+
+dev: ready ## Run an authority on this machine and leave it running (DIR=.demo/dev)
+	@$(BIN)/signer dev --dir $(DIR)
+
+test: ready ## Run every gate and every suite; run and skip counts per suite
+	@$(BIN)/python -m tests.suites
+
+lint: ready ## Run the gates without the suites: format, lint, types, files of deploy
+	@$(BIN)/python -m tests.suites --gates
+
+faults: ready ## Run the long form of the fault suite
+	@SIGNER_TEST_FAULTS=long $(BIN)/python -m tests.suites faults
+
+bench: ready ## Print the reference sum S and the pipeline's ratio to it
+	@$(BIN)/python -m bench
+
+docs: ready ## Write the generated reference pages again
+	@$(BIN)/python -m docs.generate
+
+lock: ready ## Resolve requirements/*.txt again from pyproject.toml (UPGRADE=1 takes newer versions)
+	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT \
+	  && $(PYTHON) -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && PATH="$$tools/bin:$$PATH" \
+	  && $(COMPILE) --extra dev --extra aws pyproject.toml -o requirements/dev.txt \
+	  && $(COMPILE) --extra server --extra pkcs11 --extra aws pyproject.toml -o requirements/server.txt
+
+ready:
+	@$(PYTHON) requirements/prepare.py

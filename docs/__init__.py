@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation; `docs.generate` writes its reference pages from the code."""
