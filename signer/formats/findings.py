@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The findings document: the verdict and every finding, canonical JSON named by the decision leaf.
+
+{"findings":[{"bound":"subject","control":"build","evidence":["…"],"found":"…","level":"minimum",
+  "outcome":"pass","remedy":"…","required":"…","rule":"BLD-1","subjects":[0],"title":"…",
+  "type":"build.provenance"}],"verdict":"allow"}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from policy.decision import Decision, Finding
+from signer.errors import Malformed
+from signer.formats.canonical import canonical
+
+MAX_FINDINGS = 64 * 1024 * 1024
+_decoder = msgspec.json.Decoder(Decision)
+
+
+def encode_findings(decision: Decision) -> bytes:
+    """The canonical bytes of the verdict and its findings."""
+    return canonical(msgspec.to_builtins(decision))
+
+
+def decode_decision(data: bytes) -> Decision:
+    """Read a findings document; raises Malformed unless `data` is exactly what `encode_findings` writes."""
+    if len(data) > MAX_FINDINGS:
+        raise Malformed("too-large", f"a findings document is at most {MAX_FINDINGS} bytes")
+    try:
+        decision = _decoder.decode(data)
+        exact = encode_findings(decision) == data
+    except (ValueError, RecursionError) as fault:
+        raise Malformed("malformed-findings", f"not a findings document: {str(fault)[:200]}") from None
+    if not exact:
+        raise Malformed("malformed-findings", "the findings document is not in its canonical form")
+    return decision
+
+
+def decode_findings(data: bytes) -> tuple[Finding, ...]:
+    """The findings alone, in the policy's order; raises Malformed."""
+    return decode_decision(data).findings
+
+
+def finding_objects(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
+    """Findings as JSON objects, to stand inside another document."""
+    objects: list[dict[str, Any]] = msgspec.to_builtins(findings)
+    return list(objects)

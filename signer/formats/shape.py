@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From loaded JSON values to typed shapes, without coercion."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from signer.errors import Malformed
+
+Shape = TypeVar("Shape")
+
+
+def read_shape(value: Any, shape: type[Shape], *, what: str, code: str = "evidence-invalid", remedy: str = "") -> Shape:
+    """Read `value` as `shape`; raises Malformed that names the first field that does not fit.
+
+    `value` comes from `strict_json`, so its depth and numbers are already bounded. Text is never read as a
+    number, nor a number as a truth value.
+    """
+    try:
+        return msgspec.convert(value, shape)
+    except (msgspec.ValidationError, RecursionError) as fault:
+        raise Malformed(code, f"the {what} has a wrong shape: {str(fault)[:200]}", remedy=remedy) from None

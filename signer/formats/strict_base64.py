@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one base64 reader: each byte string has one spelling per alphabet.
+
+DSSE v1.0.2 (protocol.md, "To verify") makes verifiers accept the standard and the URL-safe alphabet. Refused:
+both alphabets in one text, characters outside them, wrong padding, and trailing bits that are not zero
+(`YWJ=` decodes like `YWI=`).
+"""
+
+from __future__ import annotations
+
+import binascii
+
+from signer.errors import Malformed
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def decode_base64(text: str, *, what: str, code: str = "invalid-encoding") -> bytes:
+    """Decode padded base64 of either alphabet; raises Malformed with `code`."""
+    standard = text
+    if "-" in text or "_" in text:
+        if "+" in text or "/" in text:
+            raise _malformed(what, code)
+        standard = text.translate(_URL_SAFE)
+    try:
+        data = binascii.a2b_base64(standard, strict_mode=True)
+    except ValueError:
+        raise _malformed(what, code) from None
+    # Strict mode still lets extra padding and non-zero trailing bits pass; encoding again shows both.
+    if encode_base64(data) != standard:
+        raise _malformed(what, code)
+    return data
+
+
+def encode_base64(data: bytes) -> str:
+    """Standard alphabet, padded, one line."""
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
+
+
+def _malformed(what: str, code: str) -> Malformed:
+    return Malformed(code, f"the {what} is not canonical base64", remedy="send padded base64 on one line")
