@@ -47,10 +47,11 @@ def test_a_client_certificate_verifies_and_names_one_uri(tmp_path: Path) -> None
     ],
 )
 def test_a_certificate_is_renewed_with_the_same_key(tmp_path: Path, later: timedelta, renewed: bool) -> None:
-    for now in (NOW, NOW + later):
-        before = (tmp_path / "cert.pem").read_bytes() if now is not NOW else b""
+    def ensure(now: datetime) -> bytes:
         ensure_client(open_ca(tmp_path, now=now), tmp_path, name="ci", san="spiffe://dev.invalid/robot/ci", now=now)
-    assert ((tmp_path / "cert.pem").read_bytes() != before) is renewed
+        return (tmp_path / "cert.pem").read_bytes()
+
+    assert (ensure(NOW) != ensure(NOW + later)) is renewed
     held = certificate(tmp_path / "cert.pem")
     assert held.public_key() == load_key(tmp_path / "key.pem").public_key()
     assert open_ca(tmp_path, now=NOW).certificate.subject == held.issuer
