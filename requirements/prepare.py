@@ -65,11 +65,11 @@ def install_parts(packages: list[str]) -> int:
     apt = [*words, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", APT_WAIT]
     for attempt in range(5):
         # The lock of the package lists has no time-out of its own; another apt may hold it.
-        if run([*apt, "update"]) == 0:
+        if run_quietly([*apt, "update"]) == 0:
             break
         time.sleep(2 * (attempt + 1))
-    if run([*apt, "install", "-y", "--no-install-recommends", *packages]) != 0 or missing_parts():
-        say("apt did not install everything. Run this, then make again:")
+    if run_quietly([*apt, "install", "-y", "--no-install-recommends", *packages]) != 0 or missing_parts():
+        say("apt did not install everything (its last words stand above). Run this, then make again:")
         say(f"  {apt_line(packages)}")
         return 1
     return 0
@@ -109,6 +109,17 @@ def install_environment() -> int:
 def run(command: list[str]) -> int:
     """Run to the end with no terminal to ask; its output is ours."""
     return subprocess.run(command, stdin=subprocess.DEVNULL, cwd=ROOT, check=False).returncode
+
+
+def run_quietly(command: list[str]) -> int:
+    """Run to the end; show the last lines of its output only when it failed."""
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if ended.returncode != 0:
+        for line in ended.stdout.splitlines()[-10:]:
+            say(f"  | {line}")
+    return ended.returncode
 
 
 def say(line: str) -> None:

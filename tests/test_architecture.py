@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The house keeps its shape: who may import whom, how long a module is, what each process loads.
+
+Read `ROOMS` as the plan of the house. A room is a package or one module of it; the longest name that fits a
+module decides. A line lists every project module and every third-party package that the room may import, anywhere
+in its files. The standard library is open to all but the judge.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FLOOR = "signer.errors signer.domain"
+JUDGE = "policy"
+MATHS = "signer.formats signer.tlog"
+RECORD = "signer.ledger signer.db"
+
+ROOMS: Mapping[str, str] = {
+    # the judge: a pure function
+    "policy": "policy",
+    "policy.document": "policy yaml",
+    "policy.strict_yaml": "policy yaml",
+    # the ground floor
+    "signer": "",
+    "signer.errors": "",
+    "signer.domain": FLOOR,
+    # bytes and mathematics, no I/O
+    "signer.formats": f"{FLOOR} signer.formats signer.custodian.commands policy.facts policy.decision"
+    " cryptography msgspec jiter rfc8785",
+    "signer.tlog": f"{FLOOR} {MATHS} cryptography",
+    # who asks, and whether the proof is genuine
+    "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml yaml cryptography",
+    "signer.evidence": f"{FLOOR} signer.formats signer.evidence {JUDGE} cryptography msgspec",
+    # keys and the record
+    "signer.keys": f"{FLOOR} signer.formats signer.keys cryptography",
+    "signer.keys.pkcs11": f"{FLOOR} signer.formats signer.keys cryptography pkcs11",
+    "signer.db": f"{FLOOR} signer.db sqlalchemy alembic",
+    "signer.ledger": f"{FLOOR} {MATHS} {RECORD} cryptography msgspec sqlalchemy",
+    "signer.ledger.leaves": f"{FLOOR} signer.formats msgspec",
+    # the only writer
+    "signer.custodian": f"{FLOOR} {MATHS} {RECORD} {JUDGE} signer.custodian signer.identity signer.keys"
+    " signer.telemetry cryptography msgspec",
+    "signer.custodian.commands": "policy.facts msgspec",
+    # the network-facing process
+    "signer.web": f"{FLOOR} signer.formats signer.tlog signer.identity signer.evidence {JUDGE}"
+    " signer.ledger.reader signer.ledger.leaves signer.ledger.guard signer.ledger.receipts"
+    " signer.custodian.commands signer.custodian.client signer.telemetry signer.web"
+    " cryptography flask flask_smorest gunicorn marshmallow msgspec prometheus_client werkzeug",
+    "signer.telemetry": f"{FLOOR} signer.telemetry prometheus_client structlog",
+    # outside the service
+    "signer.verify": f"{FLOOR} {MATHS} {JUDGE} signer.evidence signer.ledger.leaves signer.verify cryptography msgspec",
+    "signer.client": f"{FLOOR} signer.formats signer.client urllib3 msgspec",
+    "signer.cli": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.evidence signer.client signer.verify signer.cli"
+    " signer.settings signer.ledger.leaves click rich cryptography",
+    # composition
+    "signer.settings": f"{FLOOR} msgspec",
+    "signer.wiring": "signer policy cryptography sqlalchemy",
+    "signer.dev": "signer policy cryptography trustme yaml click rich",
+}
+
+OPERATOR_COMMANDS = ("signer.cli.init", "signer.cli.dev", "signer.cli.serve", "signer.cli.custodian")
+"""The commands that start processes; they alone in the CLI may name `signer.wiring`, `signer.dev` and the like."""
+
+ONE_PLACE: Mapping[str, str] = {"pkcs11": "signer.keys.pkcs11", "boto3": "signer.keys.aws_kms"}
+"""Vendor libraries, and the one module that may import each."""
+
+IMPURE = (
+    "asyncio ctypes glob http io logging multiprocessing os pathlib random secrets select shutil signal"
+    " socket sqlite3 ssl subprocess tempfile threading time urllib uuid"
+)
+"""Parts of the standard library that reach outside a function; the judge imports none of them."""
+
+LONG: Mapping[str, str] = {}
+"""Modules over 300 lines, each with the reason why it is still one room."""
+
+LINES = 300
+SPDX = "# SPDX-License-Identifier: Apache-2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One file of the product: its dotted name, its text and its tree."""
+
+    name: str
+    path: Path
+    text: str
+    tree: ast.Module
+
+    def imports(self) -> Iterator[tuple[str, int]]:
+        """Every imported module, also inside functions; `from a import b` counts as a.b when that is a module."""
+        for node in ast.walk(self.tree):
+            match node:
+                case ast.Import(names=names):
+                    yield from ((alias.name, node.lineno) for alias in names)
+                case ast.ImportFrom(module=str(source), level=0, names=names):
+                    for alias in names:
+                        inner = f"{source}.{alias.name}"
+                        yield (inner if inner in NAMES else source), node.lineno
+                case ast.ImportFrom(level=level) if level > 0:
+                    yield "a relative import", node.lineno
+                case _:
+                    pass
+
+    def calls(self) -> Iterator[tuple[str, int]]:
+        """The text of whatever is called, and where."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                yield ast.unparse(node.func), node.lineno
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+PATHS = sorted(path for room in ("policy", "signer") for path in (ROOT / room).rglob("*.py"))
+NAMES = frozenset(map(dotted, PATHS))
+MODULES = tuple(
+    Module(dotted(path), path, text, ast.parse(text)) for path in PATHS for text in [path.read_text(encoding="utf-8")]
+)
+
+
+def inside(name: str, room: str) -> bool:
+    return name == room or name.startswith(f"{room}.")
+
+
+def room_of(name: str) -> str:
+    """The longest line that fits; the line `signer` speaks of the package itself and of nothing in it."""
+    return max(
+        (room for room in ROOMS if name == room or (inside(name, room) and room != "signer")), key=len, default=""
+    )
+
+
+def allowed(module: Module, imported: str) -> bool:
+    top = imported.partition(".")[0]
+    judge = inside(module.name, "policy")
+    if top in sys.stdlib_module_names:
+        return not judge or top not in IMPURE.split()
+    if imported == "signer":  # the version
+        return not judge
+    if module.name.startswith(OPERATOR_COMMANDS) and top == "signer":
+        return True
+    return any(inside(imported, room) for room in ROOMS[room_of(module.name)].split())
+
+
+def test_a_module_imports_only_what_its_room_may() -> None:
+    assert [module.name for module in MODULES if not room_of(module.name)] == [], "give each a line in ROOMS"
+    assert [
+        f"{module.path.relative_to(ROOT)}:{line} imports {imported}"
+        for module in MODULES
+        for imported, line in module.imports()
+        if not allowed(module, imported)
+    ] == []
+
+
+@pytest.mark.parametrize(("library", "home"), ONE_PLACE.items(), ids=ONE_PLACE)
+def test_a_vendor_library_is_imported_in_one_module(library: str, home: str) -> None:
+    assert {module.name for module in MODULES for imported, _ in module.imports() if inside(imported, library)} <= {
+        home
+    }
+
+
+def test_the_authority_names_no_concrete_adapter() -> None:
+    adapters = ("signer.keys.pkcs11", "signer.keys.aws_kms", "signer.db.engine", "sqlalchemy")
+    authority = [module for module in MODULES if module.name == "signer.custodian.authority"]
+    assert [name for module in authority for name, _ in module.imports() if name.startswith(adapters)] == []
+
+
+def test_a_module_is_one_room_long() -> None:
+    lengths = {module.name: module.text.count("\n") for module in MODULES}
+    assert {name: lines for name, lines in lengths.items() if lines > LINES} == {
+        name: lengths.get(name) for name in LONG
+    }
+
+
+def test_each_file_names_its_licence_first() -> None:
+    files = [*PATHS, *(path for room in ("tests", "bench", "docs") for path in (ROOT / room).rglob("*.py"))]
+    assert [str(path.relative_to(ROOT)) for path in files if path.read_text("utf-8").split("\n", 1)[0] != SPDX] == []
+
+
+def test_json_is_read_by_the_strict_loader_alone() -> None:
+    lax = ("json.loads", "json.load", "request.get_json", "request.json")
+    assert [
+        f"{module.name}:{node.lineno} uses {ast.unparse(node)}"
+        for module in MODULES
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and (ast.unparse(node) in lax or node.attr == "get_json")
+    ] == []
+
+
+def test_only_commands_print() -> None:
+    assert [
+        f"{module.name}:{line}"
+        for module in MODULES
+        if not module.name.startswith(("signer.cli", "signer.dev"))
+        for called, line in module.calls()
+        if called == "print"
+    ] == []
+
+
+def test_the_judge_asks_no_clock_and_opens_no_file() -> None:
+    reaching = {"now", "utcnow", "today", "open", "print", "eval", "exec", "__import__", "input"}
+    assert [
+        f"{module.name}:{line} calls {called}"
+        for module in MODULES
+        if inside(module.name, "policy")
+        for called, line in module.calls()
+        if called.rsplit(".", 1)[-1] in reaching
+    ] == []
+
+
+SERVER = "flask flask_smorest gunicorn marshmallow sqlalchemy alembic pkcs11 boto3 structlog prometheus_client"
+
+
+@pytest.mark.parametrize(
+    ("room", "forbidden"),
+    [
+        pytest.param("signer.verify", SERVER, id="the offline verifier loads no server library"),
+        pytest.param("signer.client", SERVER, id="the client loads no server library"),
+        pytest.param("signer.cli", SERVER, id="the command line loads no server library"),
+        pytest.param(
+            "signer.web", "pkcs11 boto3 signer.keys signer.custodian.authority", id="web loads no key library"
+        ),
+        pytest.param(
+            "policy", "signer cryptography msgspec flask sqlalchemy socket", id="the judge loads nothing of ours"
+        ),
+    ],
+)
+def test_a_clean_process_loads(room: str, forbidden: str) -> None:
+    members = sorted(name for name in NAMES if inside(name, room) and not name.startswith(OPERATOR_COMMANDS))
+    program = (
+        f"import sys, importlib\nfor name in {members!r}: importlib.import_module(name)\n"
+        f"print(*(name for name in {forbidden.split()!r} if name in sys.modules))"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (answer.returncode, answer.stdout.strip()) == (0, ""), answer.stderr
