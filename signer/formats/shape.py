@@ -9,6 +9,8 @@ import msgspec
 
 from signer.errors import Malformed
 
+MAX_TEXT = 512
+
 Shape = TypeVar("Shape")
 
 
@@ -22,3 +24,20 @@ def read_shape(value: Any, shape: type[Shape], *, what: str, code: str = "eviden
         return msgspec.convert(value, shape)
     except (msgspec.ValidationError, RecursionError) as fault:
         raise Malformed(code, f"the {what} has a wrong shape: {str(fault)[:200]}", remedy=remedy) from None
+
+
+def require_visible(text: str, *, what: str, limit: int = MAX_TEXT) -> str:
+    """`text`, when it is 1 to `limit` visible ASCII characters; raises Malformed.
+
+    Identities are compared byte for byte and shown to people: no look-alikes, no control characters.
+    """
+    if not 0 < len(text) <= limit or not text.isascii() or not text.isprintable() or " " in text:
+        raise Malformed("evidence-invalid", f"the {what} is not 1 to {limit} visible ASCII characters")
+    return text
+
+
+def require_printable(text: str, *, what: str, limit: int = MAX_TEXT) -> str:
+    """`text`, when it is 1 to `limit` printable characters; raises Malformed for control and bidi characters."""
+    if not 0 < len(text) <= limit or not text.isprintable():
+        raise Malformed("evidence-invalid", f"the {what} is not 1 to {limit} printable characters")
+    return text

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""in-toto vulns v0.2: what a scanner found in an artifact.
+
+    {"scanner":{"uri":"https://github.com/anchore/grype","db":{"lastUpdate":"2026-11-22T00:00:00Z"},
+       "result":[{"id":"CVE-2026-31337","severity":[{"method":"nvd","score":"high"},
+                                                    {"method":"cvss_score","score":"8.1"}]}]},
+     "metadata":{"scanStartedOn":"2026-11-23T09:06:00Z","scanFinishedOn":"2026-11-23T09:07:00Z"}}
+
+An empty result says that nothing was found; an absent one does not parse. Of several severities for one
+finding the worst counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+
+from signer.formats.rfc3339 import parse_time
+from signer.formats.shape import read_shape, require_printable, require_visible
+
+PREDICATE_TYPE = "https://in-toto.io/attestation/vulns/v0.2"
+
+Severity: TypeAlias = Literal["critical", "high", "medium", "low", "none", "unknown"]
+
+_WORDS: Mapping[str, Severity] = {
+    "critical": "critical",
+    "high": "high",
+    "important": "high",
+    "medium": "medium",
+    "moderate": "medium",
+    "low": "low",
+    "negligible": "low",
+    "none": "none",
+}
+# "unknown" stands above "low": a rating that cannot be read must not be hidden by a mild one.
+_ORDER: tuple[Severity, ...] = ("none", "low", "unknown", "medium", "high", "critical")
+_SCORE = re.compile(r"(10|[0-9])(?:\.([0-9])[0-9]*)?")
+_MAX_SCORE = 100
+_BANDS: tuple[tuple[int, Severity], ...] = ((90, "critical"), (70, "high"), (40, "medium"), (1, "low"), (0, "none"))
+"""CVSS v3.1 §5 and v4.0: lowest score of each rating, in tenths."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVulnerability:
+    """One finding; `score` is CVSS in tenths."""
+
+    id: str
+    severity: Severity
+    score: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanReport:
+    """One scan."""
+
+    scanner_uri: str
+    database_updated: datetime
+    started: datetime
+    finished: datetime
+    vulnerabilities: tuple[FoundVulnerability, ...]
+
+
+class _Rating(msgspec.Struct):
+    score: str
+    method: str = ""
+
+
+class _Result(msgspec.Struct):
+    id: str
+    severity: list[_Rating] | _Rating | None = None
+
+
+class _Database(msgspec.Struct, rename="camel"):
+    last_update: str
+
+
+class _Scanner(msgspec.Struct):
+    uri: str
+    db: _Database
+    result: list[_Result]
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    scan_started_on: str
+    scan_finished_on: str
+
+
+class _Predicate(msgspec.Struct):
+    scanner: _Scanner
+    metadata: _Metadata
+
+
+def read_scan(predicate: Mapping[str, Any]) -> ScanReport:
+    """Read the predicate of a verified statement; raises Malformed."""
+    wire = read_shape(dict(predicate), _Predicate, what="vulnerability scan")
+    return ScanReport(
+        scanner_uri=require_visible(wire.scanner.uri, what="scanner uri"),
+        database_updated=parse_time(wire.scanner.db.last_update, what="scanner.db.lastUpdate"),
+        started=parse_time(wire.metadata.scan_started_on, what="metadata.scanStartedOn"),
+        finished=parse_time(wire.metadata.scan_finished_on, what="metadata.scanFinishedOn"),
+        vulnerabilities=tuple(_vulnerability(result) for result in wire.scanner.result),
+    )
+
+
+def _vulnerability(wire: _Result) -> FoundVulnerability:
+    stated = wire.severity
+    ratings = [stated] if isinstance(stated, _Rating) else stated or []
+    scores = [score for score in map(_tenths, ratings) if score is not None]
+    return FoundVulnerability(
+        require_printable(wire.id, what="id of a vulnerability"), _worst(ratings), max(scores, default=None)
+    )
+
+
+def _worst(ratings: Sequence[_Rating]) -> Severity:
+    return max((_severity(rating) for rating in ratings), key=_ORDER.index, default="unknown")
+
+
+def _severity(rating: _Rating) -> Severity:
+    tenths = _tenths(rating)
+    if tenths is not None:
+        return next(word for lowest, word in _BANDS if tenths >= lowest)
+    return _WORDS.get(rating.score.strip().lower(), "unknown")
+
+
+def _tenths(rating: _Rating) -> int | None:
+    """A CVSS score in tenths; None for a word, a vector, or a number outside 0 to 10."""
+    parts = _SCORE.fullmatch(rating.score)
+    if parts is None:
+        return None
+    tenths = int(parts[1]) * 10 + int(parts[2] or 0)
+    return tenths if tenths <= _MAX_SCORE else None
