@@ -23,7 +23,7 @@
 
     [[keys]]
     name = "release"
-    uri = "pkcs11:token=signer;object=release"
+    uri = "pkcs11:token=signer;object=release;id=%01"
     purpose = "statement"
     algorithm = "ecdsa-p256-sha256"
 

@@ -15,7 +15,6 @@ DIR/run/         sockets and the lock; DIR/log/ what the processes print
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +127,3 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-
-
-def shell_exports(values: Mapping[str, str]) -> str:
-    """`export NAME='value'` lines for a POSIX shell."""
-    return "".join("export {}='{}'\n".format(name, value.replace("'", "'\\''")) for name, value in values.items())

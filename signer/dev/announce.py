@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `signer dev` tells a shell and a person: the file of exports, and three commands to copy."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from signer.dev.directory import IDENTITIES, OWNERS, DevDirectory
+
+
+def exports(directory: DevDirectory, *, url: str, policy: str, environment: str, subject: str) -> dict[str, str]:
+    """The variables of DIR/env: the client of `ci`, and where everything else is."""
+    ci = directory.identity("ci")
+    values = {
+        "SIGNER_URL": url,
+        "SIGNER_CA": str(directory.ca / "ca.pem"),
+        "SIGNER_CLIENT_CERT": str(ci / "cert.pem"),
+        "SIGNER_CLIENT_KEY": str(ci / "key.pem"),
+        "SIGNER_TRUST": str(directory.trust),
+        "SIGNER_CONFIG": str(directory.settings),
+        "SIGNER_DEV_DIR": str(directory.root),
+        "SIGNER_DEV_POLICY": policy,
+        "SIGNER_DEV_ENVIRONMENT": environment,
+        "SIGNER_DEV_SUBJECT": subject,
+    }
+    for name in IDENTITIES:
+        folder, stem = directory.identity(name), f"SIGNER_DEV_{name.upper().replace('-', '_')}"
+        values[f"{stem}_CERT"] = str(folder / "cert.pem")
+        values[f"{stem}_KEY"] = str(folder / "key.pem")
+        values[f"{stem}_APPROVAL_KEY"] = str(folder / "approval.key")
+    for name in OWNERS:
+        values[f"SIGNER_DEV_{name.upper().replace('-', '_')}_OWNER_KEY"] = str(directory.owner_key(name))
+    return values
+
+
+def render_exports(values: Mapping[str, str]) -> bytes:
+    """`export NAME='value'` lines for a POSIX shell."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()).encode()
+
+
+def read_exports(path: Path) -> dict[str, str]:
+    """Read back what `render_exports` wrote."""
+    words = [shlex.split(line) for line in path.read_text().splitlines()]
+    return dict(pair.split("=", 1) for _, pair in words)
+
+
+def three_commands(directory: DevDirectory, *, policy: str, environment: str) -> tuple[str, str, str]:
+    """Signed, denied, verified: one line of shell each, complete in itself."""
+    samples = directory.samples
+    asked = ["--policy", policy, "--environment", environment]
+
+    def sign(artifact: str, evidence: str, bundle: str, receipt: str) -> str:
+        words = ["signer", "sign", *asked, "--subject-file", str(samples / artifact)]
+        for path in sorted(samples.glob(evidence)):
+            words += ["--evidence", str(path)]
+        words += ["--bundle", str(directory.root / bundle), "--receipt", str(directory.root / receipt)]
+        return f". {shlex.quote(str(directory.env))}; {shlex.join(words)}"
+
+    verify = ["signer", "verify", "--allow-dev", "--trust", str(directory.trust), "--environment", environment]
+    verify += ["--bundle", str(directory.root / "bundle.json"), "--receipt", str(directory.root / "receipt.json")]
+    verify += ["--subject-file", str(samples / "artifact.txt")]
+    return (
+        sign("artifact.txt", "good*.json", "bundle.json", "receipt.json"),
+        sign("bad-artifact.txt", "bad*.json", "denied.bundle.json", "denied.receipt.json"),
+        shlex.join(verify),
+    )

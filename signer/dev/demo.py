@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The story in one command (`python -m signer.dev.demo`): signed, denied, verified offline, tampering refused,
+log verified.
+
+Real processes, real TLS, a real token; every step runs a command that anybody could type and checks its exit
+code. The authority is stopped at the end, its directory stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+
+from signer.dev.announce import read_exports
+from signer.dev.directory import DevDirectory
+from signer.dev.supervisor import last_lines
+from signer.formats.bundle import parse_bundle
+from signer.formats.dsse import pae
+from signer.formats.spki import load_spki
+from signer.formats.trust import parse_trust_file
+
+START_TIMEOUT = 60.0
+COMMAND_TIMEOUT = 60.0
+SIGNER = (sys.executable, "-P", "-m", "signer.cli")
+
+
+class DemoFailed(Exception):
+    """A step did not do what it should; the text says which and how."""
+
+
+@dataclass(slots=True)
+class Story:
+    """Runs commands against one authority and tells what happened."""
+
+    directory: DevDirectory
+    tell: Callable[[str], None]
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def step(self, title: str, arguments: Sequence[str], *, expect: int, show: int, identity: str = "ci") -> None:
+        """Run `signer ARGUMENTS` as `identity`, demand the exit code, show at most `show` lines of what it said."""
+        self.tell(f"\n{title}\n  $ signer {' '.join(self._short(word) for word in arguments)}")
+        folder = self.directory.identity(identity)
+        client = {"SIGNER_CLIENT_CERT": str(folder / "cert.pem"), "SIGNER_CLIENT_KEY": str(folder / "key.pem")}
+        done = run([*SIGNER, *arguments], environ={**os.environ, **self.environ, **client})
+        said = (done.stderr + done.stdout).splitlines()
+        if done.returncode != expect:
+            raise DemoFailed(f"exit code {done.returncode} instead of {expect}:\n" + "\n".join(said[-30:]))
+        for line in said[:show]:
+            self.tell(f"    {line}")
+        if len(said) > show:
+            self.tell(f"    … {len(said) - show} more lines")
+        self.tell(f"  exit {done.returncode}")
+
+    def _short(self, word: str) -> str:
+        return word.replace(f"{self.directory.root}/", "DIR/")
+
+
+def run(argv: Sequence[str], *, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, its output captured."""
+    return subprocess.run(  # noqa: S603 - no shell; the arguments are made by this program
+        argv, env=environ, capture_output=True, text=True, check=False, timeout=COMMAND_TIMEOUT
+    )
+
+
+@contextmanager
+def authority(directory: DevDirectory) -> Iterator[None]:
+    """A running `signer dev` on a free port; stopped at the end, however the story ends. Raises DemoFailed."""
+    log = directory.root / "demo.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - no shell; the arguments are made by this program
+            [*SIGNER, "dev", "--dir", str(directory.root), "--port", "0"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not directory.ready.exists():
+            if process.poll() is not None:
+                raise DemoFailed(f"signer dev ended with {process.returncode}:\n{last_lines(log, count=20)}")
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"signer dev did not answer within {START_TIMEOUT:.0f} s: see {log}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=COMMAND_TIMEOUT)
+    if process.returncode != 0 or directory.ready.exists():
+        raise DemoFailed(f"signer dev did not stop cleanly: exit code {process.returncode}; see {log}")
+
+
+def tell_story(story: Story) -> None:
+    """All steps; raises DemoFailed at the first that does not do what it should."""
+    directory = story.directory
+    samples = directory.samples
+    bundle, receipt = directory.root / "demo.bundle.json", directory.root / "demo.receipt.json"
+    artifact = samples / "artifact.txt"
+    request = ["--policy", "demo", "--environment", "release"]
+    good = [word for path in sorted(samples.glob("good*.json")) for word in ("--evidence", str(path))]
+    bad = [word for path in sorted(samples.glob("bad*.json")) for word in ("--evidence", str(path))]
+    kept = ["--bundle", str(bundle), "--receipt", str(receipt)]
+    story.step(
+        "1. Signed: the evidence satisfies the policy",
+        ["sign", *request, "--subject-file", str(artifact), *good, *kept],
+        expect=0,
+        show=6,
+    )
+    story.step(
+        "2. Denied, with reasons: another artifact, with evidence that does not",
+        ["sign", *request, "--subject-file", str(samples / "bad-artifact.txt"), *bad, *_nowhere(directory)],
+        expect=10,
+        show=40,
+    )
+    verify = ["verify", "--trust", str(directory.trust), "--bundle", str(bundle), "--receipt", str(receipt)]
+    verify += ["--environment", "release", "--allow-dev"]
+    story.step(
+        "3. Verified offline: trust file, bundle, receipt and artifact, no connection",
+        [*verify, "--subject-file", str(artifact)],
+        expect=0,
+        show=12,
+    )
+    _openssl(story, bundle)
+    tampered = directory.root / "tampered.txt"
+    tampered.write_bytes(artifact.read_bytes() + b"one byte more\n")
+    story.step("4. A tampered artifact is refused", [*verify, "--subject-file", str(tampered)], expect=3, show=6)
+    story.step(
+        "5. The log verifies: every leaf re-hashed by the auditor, the checkpoint signed",
+        ["log", "verify", "--allow-dev"],
+        expect=0,
+        show=8,
+        identity="auditor",
+    )
+
+
+def _nowhere(directory: DevDirectory) -> list[str]:
+    return [
+        "--bundle",
+        str(directory.root / "none.bundle.json"),
+        "--receipt",
+        str(directory.root / "none.receipt.json"),
+    ]
+
+
+def _openssl(story: Story, bundle_path: Path) -> None:
+    """The same bundle under plain OpenSSL: a signature over the DSSE pre-authentication encoding."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise DemoFailed("openssl was not found: apt-get install openssl")
+    root = story.directory.root
+    bundle = parse_bundle(bundle_path.read_bytes())
+    signature = bundle.envelope.signatures[0]
+    trust = parse_trust_file(story.directory.trust.read_bytes()).trust
+    key = trust.key(bundle.hint or "")
+    if key is None:
+        raise DemoFailed("the trust file lists no key for the bundle's hint")
+    pem = load_spki(key.spki).public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    for name, data in (
+        ("demo.pae", pae(bundle.envelope.payload_type, bundle.envelope.payload)),
+        ("demo.sig", signature.sig),
+        ("demo.pub", pem),
+    ):
+        (root / name).write_bytes(data)
+    arguments = ["dgst", "-sha256", "-verify", "demo.pub", "-signature", "demo.sig", "demo.pae"]
+    story.tell(f"\n   The same signature under plain OpenSSL\n  $ openssl {' '.join(arguments)}")
+    done = subprocess.run(  # noqa: S603 - no shell; the arguments are fixed
+        [openssl, *arguments], cwd=root, capture_output=True, text=True, check=False, timeout=COMMAND_TIMEOUT
+    )
+    if done.returncode != 0 or done.stdout.strip() != "Verified OK":
+        raise DemoFailed(f"openssl said {done.stdout.strip()!r} and ended with {done.returncode}")
+    story.tell(f"    {done.stdout.strip()}\n  exit 0")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the story; 0 only when every step did what it should."""
+    parser = argparse.ArgumentParser(prog="python -m signer.dev.demo", description=__doc__)
+    parser.add_argument("--dir", type=Path, help="directory to use and keep (default: a new temporary one)")
+    chosen: Path | None = parser.parse_args(arguments).dir
+    directory = DevDirectory.prepare(chosen or Path(tempfile.mkdtemp(prefix="signer-demo-")))
+    began = time.monotonic()
+
+    def tell(line: str) -> None:
+        print(line, flush=True)  # noqa: T201 - a program that tells a story
+
+    story = Story(directory, tell)
+    tell(f"Signing Authority, a demonstration in DIR={directory.root}")
+    try:
+        with authority(directory):
+            tell(f"0. An authority of its own answers after {time.monotonic() - began:.1f} s (throwaway keys, SoftHSM)")
+            story.environ = read_exports(directory.env)
+            tell_story(story)
+    except (DemoFailed, OSError, subprocess.TimeoutExpired) as fault:
+        tell(f"\nFAILED: {fault}\nEverything is still in {directory.root}")
+        return 1
+    tell(f"\nDone in {time.monotonic() - began:.1f} s; nothing is left running. Everything is in {directory.root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
