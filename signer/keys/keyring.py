@@ -123,29 +123,36 @@ def pin_of(name: str, *, purpose: str, algorithm: str, spki: bytes) -> Pin:
     return Pin(name=name, kid=keyid(spki), purpose=purpose, algorithm=algorithm, spki=spki)
 
 
-def check_pin(found: bytes, *, pinned: bytes, uri: KeyUri) -> None:
-    """Compare the public key that a token shows with the pin; raises KeyFault("key-pin-mismatch")."""
-    if found != pinned:
-        raise KeyFault(
-            "key-pin-mismatch",
-            f"the key at {uri} is not the one that the ledger recorded",
-            scope=Scope.KEY,
-            remedy="restore the recorded key, or record a new one under a new name",
-        )
+class PinCheck:
+    """One pin, loaded once: what a token shows and what it signs must both agree with it."""
 
+    def __init__(self, spki: bytes, *, uri: KeyUri) -> None:
+        self._key = _p256(spki)
+        self.spki = spki
+        self.uri = uri
 
-def verify_own(digest: bytes, signature: bytes, *, spki: bytes, uri: KeyUri) -> None:
-    """Verify a fresh signature under the pinned key before it goes anywhere; raises KeyFault("self-check-failed")."""
-    try:
-        _p256(spki).verify(signature, digest, _PREHASHED)
-    except (InvalidSignature, ValueError):
-        raise KeyFault(
-            "self-check-failed",
-            f"the signature that {uri} made does not verify under the pinned key",
-            scope=Scope.KEY,
-            touched=True,
-            remedy="stop using the token until its vendor has explained this",
-        ) from None
+    def check_found(self, found: bytes) -> None:
+        """Compare the public key that a token shows with the pin; raises KeyFault("key-pin-mismatch")."""
+        if found != self.spki:
+            raise KeyFault(
+                "key-pin-mismatch",
+                f"the key at {self.uri} is not the one that the ledger recorded",
+                scope=Scope.KEY,
+                remedy="restore the recorded key, or record a new one under a new name",
+            )
+
+    def verify_own(self, digest: bytes, signature: bytes) -> None:
+        """Verify a fresh signature before it goes anywhere (invariant I11); raises KeyFault("self-check-failed")."""
+        try:
+            self._key.verify(signature, digest, _PREHASHED)
+        except (InvalidSignature, ValueError):
+            raise KeyFault(
+                "self-check-failed",
+                f"the signature that {self.uri} made does not verify under the pinned key",
+                scope=Scope.KEY,
+                touched=True,
+                remedy="stop using the token until its vendor has explained this",
+            ) from None
 
 
 def _p256(spki: bytes) -> ec.EllipticCurvePublicKey:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of a token and how it ends, as the rest of the custodian sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from signer.keys.keyring import PinnedKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningJob:
+    """32 bytes for one pinned key; `ticket` is the asker's name for it."""
+
+    ticket: int
+    key: PinnedKey
+    digest: bytes
+    begin_by: int
+    """CLOCK_MONOTONIC nanoseconds after which the key must not be called."""
+    attempts: int = 0
+    """How many workers have been given this job and provably did not sign."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded:
+    """How one signing job ended: `signed` with the DER signature, `failed`, or `unknown`."""
+
+    ticket: int
+    status: str
+    signature: bytes
+    reason: str
+    detail: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLocated:
+    """The key found or made at a place; `spki` is empty and `code` says why when there is none."""
+
+    ticket: int
+    spki: bytes
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A token showed or used another key than the pinned one: signing must halt until a person acts."""
+
+    code: str
+    detail: str
+
+
+TokenEvent = JobEnded | KeyLocated | Alarm

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the custodian and a token worker say to each other, over a socket pair, in frames.
+
+    custodian → worker   start, then sign (several jobs), locate
+    worker → custodian   ready or fault, then signed (several results), located
+
+A job carries 32 bytes to sign, the place of the key and its pin; never a payload, never a name to resolve.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_FRAME = 1024 * 1024
+BOARD_SIZE = 16
+"""The shared board: 8 bytes little-endian `started` (written by the worker right before each key call), then one
+byte `stop` (written by the custodian when signing is halted) and 7 unused bytes."""
+BOARD_STOP = 8
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """Base of all messages: immutable, keyword-only, closed."""
+
+
+class Start(_Message, frozen=True, kw_only=True, tag="start"):
+    """First message: where the token is. The worker reads the PIN from its file itself."""
+
+    module: str
+    label: str
+    pin_file: str
+    lock: str
+    keys: tuple[tuple[str, bytes], ...]
+    """(uri, pinned SPKI) of each key to find at once."""
+
+
+class Job(_Message, frozen=True, kw_only=True, tag="job"):
+    """One digest to sign; `number` grows by one with each job that this worker gets."""
+
+    number: int
+    uri: str
+    spki: bytes
+    digest: bytes
+    begin_by: int
+    """CLOCK_MONOTONIC nanoseconds after which the key must not be called any more."""
+
+
+class Sign(_Message, frozen=True, kw_only=True, tag="sign"):
+    """Jobs in order."""
+
+    jobs: tuple[Job, ...]
+
+
+class Locate(_Message, frozen=True, kw_only=True, tag="locate"):
+    """Find the key at `uri`, or make it when it is missing and `generate` says so."""
+
+    uri: str
+    generate: bool
+
+
+class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
+    """Logged in; each key that could not be used, with its code and sentence."""
+
+    problems: tuple[tuple[str, str, str], ...]
+    """(uri, code, detail)."""
+
+
+class Result(_Message, frozen=True, kw_only=True, tag="result"):
+    """How one job ended."""
+
+    number: int
+    signature: bytes
+    """DER, verified under the pin; empty when the job failed."""
+    code: str
+    """Empty when signed; otherwise the slug of the fault."""
+    detail: str
+    scope: str
+    touched: bool
+    """The key may have been used although no signature came out."""
+
+
+class Signed(_Message, frozen=True, kw_only=True, tag="signed"):
+    """Results in the order of their jobs."""
+
+    results: tuple[Result, ...]
+
+
+class Located(_Message, frozen=True, kw_only=True, tag="located"):
+    """The key that stands at a URI; `spki` is empty when none can be used."""
+
+    uri: str
+    spki: bytes
+    code: str
+    detail: str
+
+
+class Fault(_Message, frozen=True, kw_only=True, tag="fault"):
+    """The worker cannot go on and ends after this."""
+
+    code: str
+    detail: str
+    scope: str
+    remedy: str
+
+
+ToWorker = Start | Sign | Locate
+FromWorker = Ready | Signed | Located | Fault
