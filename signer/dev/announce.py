@@ -48,21 +48,13 @@ def read_exports(path: Path) -> dict[str, str]:
 
 def three_commands(directory: DevDirectory, *, policy: str, environment: str) -> tuple[str, str, str]:
     """Signed, denied, verified: one line of shell each, complete in itself."""
-    samples = directory.samples
-    asked = ["--policy", policy, "--environment", environment]
-
-    def sign(artifact: str, evidence: str, bundle: str, receipt: str) -> str:
-        words = ["signer", "sign", *asked, "--subject-file", str(samples / artifact)]
-        for path in sorted(samples.glob(evidence)):
-            words += ["--evidence", str(path)]
-        words += ["--bundle", str(directory.root / bundle), "--receipt", str(directory.root / receipt)]
-        return f". {shlex.quote(str(directory.env))}; {shlex.join(words)}"
-
-    verify = ["signer", "verify", "--allow-dev", "--trust", str(directory.trust), "--environment", environment]
-    verify += ["--bundle", str(directory.root / "bundle.json"), "--receipt", str(directory.root / "receipt.json")]
-    verify += ["--subject-file", str(samples / "artifact.txt")]
+    root, samples = shlex.quote(str(directory.root)), shlex.quote(str(directory.samples))
+    # In short form: each line sources the exports itself, so it works in a fresh shell.
+    begin = f". {root}/env; signer sign --policy {shlex.quote(policy)} --environment {shlex.quote(environment)}"
     return (
-        sign("artifact.txt", "good*.json", "bundle.json", "receipt.json"),
-        sign("bad-artifact.txt", "bad*.json", "denied.bundle.json", "denied.receipt.json"),
-        shlex.join(verify),
+        f"{begin} --subject-file {samples}/artifact.txt --evidence {samples}/good*.json"
+        f" --bundle {root}/bundle.json --receipt {root}/receipt.json",
+        f"{begin} --subject-file {samples}/bad-artifact.txt --evidence {samples}/bad*.json",
+        f"signer verify --allow-dev --trust {root}/trust.json --environment {shlex.quote(environment)}"
+        f" --bundle {root}/bundle.json --receipt {root}/receipt.json --subject-file {samples}/artifact.txt",
     )
