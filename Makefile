@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each target does its own set-up: system parts by apt where it may, everything else inside .venv.
 SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test lint faults bench docs lock ready
 
@@ -33,11 +34,13 @@ bench: ready ## Print the reference sum S and the pipeline's ratio to it
 docs: ready ## Write the generated reference pages again
 	@$(BIN)/python -m docs.generate
 
-lock: ready ## Resolve requirements/*.txt again from pyproject.toml (UPGRADE=1 takes newer versions)
+lock: ## Resolve requirements/*.txt again from pyproject.toml (UPGRADE=1 takes newer versions)
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT \
 	  && $(PYTHON) -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && PATH="$$tools/bin:$$PATH" \
 	  && $(COMPILE) --extra dev --extra aws pyproject.toml -o requirements/dev.txt \
-	  && $(COMPILE) --extra server --extra pkcs11 --extra aws pyproject.toml -o requirements/server.txt
+	  && $(COMPILE) --extra server --extra pkcs11 --extra aws pyproject.toml -o requirements/server.txt \
+	  && $(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | $(COMPILE) - -o requirements/build.txt
 
 ready:
 	@$(PYTHON) requirements/prepare.py
