@@ -62,3 +62,7 @@ class Decision:
     def counting(self, outcome: Outcome) -> tuple[Finding, ...]:
         """The findings that ended in `outcome`."""
         return tuple(finding for finding in self.findings if finding.outcome is outcome)
+
+    def of(self, rule: str) -> tuple[Finding, ...]:
+        """The findings of the rule with this id, one for each group of subjects."""
+        return tuple(finding for finding in self.findings if finding.rule == rule)

@@ -91,7 +91,7 @@ class _Open:
         self.value = value
         self.key: str | None = None
 
-    def add_scalar(self, value: str | int | bool, line: int) -> None:
+    def add_scalar(self, value: str | int, line: int) -> None:
         """Take a scalar: a mapping reads keys and values in turn."""
         if isinstance(self.value, list) or self.key is not None:
             self.add(value, line)
@@ -158,7 +158,7 @@ def _refuse_properties(event: Any, line: int) -> None:
         raise YamlError(f"line {line}: tags are not accepted", remedy="remove the tag; types follow from the schema")
 
 
-def _scalar(event: yaml.ScalarEvent, line: int) -> str | int | bool:
+def _scalar(event: yaml.ScalarEvent, line: int) -> str | int:
     text = str(event.value)
     if _SURROGATE.search(text) is not None:
         raise YamlError(f"line {line}: an escape names half a character", remedy="write the character itself")

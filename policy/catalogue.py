@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rule catalogue as Markdown, from the same data that judges: what, why, evidence, parameters, example, remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from policy.rule import CONTROLS, RuleType
+from policy.rules import RULES
+
+_HEAD = """\
+# Rules
+
+Every rule of a policy has an `id`, a `type`, the `control` of that type, a `level` (minimum, better or strong) and the
+parameters of its type. A key that is not listed here is refused. A duration is a whole number and one of s, m, h, d, w.
+A pattern is matched as a whole, segment by segment; `*` stands for any characters within one segment.
+
+A rule ends as **pass**, **fail** or **unknown**, and unknown denies as fail does. It passes only by evidence that it
+counted: evidence that verified under a trusted key and whose subject is the requested digest. Source attestations count
+only through the repository and commit that trusted provenance of that digest names. Evidence by someone else than the
+rule accepts makes it fail when nothing accepted satisfies it, and never outweighs accepted evidence. Evidence dated in
+the future by more than `defaults.clockSkew` fails.
+
+All rules of an environment that rest on provenance are judged on one and the same provenance of a subject.
+
+Beside the rules of the document, a decision may hold findings of the rule `POLICY`: the policy expired
+(`policy.current`), the request names another policy (`policy.requested`), an environment that the policy does not know
+(`policy.environment`) or no subject (`policy.subjects`). Each of them denies.
+"""
+
+
+def render() -> str:
+    """The whole page; the same for the same rules."""
+    parts = [_HEAD]
+    for control in CONTROLS:
+        kinds = [kind for kind in RULES.values() if kind.control == control]
+        if kinds:
+            parts.append(f"## Control: {control}\n")
+            parts.extend(_entry(kind) for kind in kinds)
+    return "\n".join(parts)
+
+
+def _entry(kind: RuleType[Any]) -> str:
+    rows = "\n".join(
+        f"| `{parameter.name}` | {parameter.kind} | {'yes' if parameter.required else 'no'} | {parameter.meaning} |"
+        for parameter in kind.parameters
+    )
+    return f"""\
+### {kind.code}
+
+{kind.title}. {kind.description}
+
+**Evidence.** {kind.evidence}
+
+| parameter | value | required | meaning |
+|---|---|---|---|
+{rows}
+
+```yaml
+rules:
+  - {kind.example}
+```
+
+- passes: the release {kind.success}
+- fails: the release {kind.failure}
+- after a failure, {kind.remedy}
+- when evidence is missing, {kind.supply}
+"""

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy document: YAML bytes to a frozen `Policy` under a closed schema.
+
+    schema: signing-policy/v1
+    metadata: {name: demo, version: 1, owner: appsec, expires: 2027-06-30T00:00:00Z}
+    defaults: {maxEvidenceAge: 7d, clockSkew: 2m}
+    trust: {keys: …, builders: …, scanners: …, testers: …, collectors: …, producers: …}
+    rules:
+      - {id: BLD-2, type: build.isolation, control: build, level: better, atLeast: ephemeral}
+    environments:
+      release: {require: ["*"], key: release, formats: [vsa]}
+
+What this version does not know is refused, never ignored: keys, rule types, references, a rule under another control
+than its type's, a level above what its parameters carry, an environment that requires nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import combinations
+from typing import Final
+
+from policy.rule import LEVELS, Rule
+from policy.rules import RULES
+from policy.rules.build import ProvenanceDemand
+from policy.schema import PolicyError, Section
+from policy.strict_yaml import YamlError, load
+from policy.trust import Trust, read_trust
+
+SCHEMA: Final = "signing-policy/v1"
+POLICY_RULE: Final = "POLICY"
+"""The rule id of findings about the policy itself; no rule of a document may take it."""
+FORMATS: Final = ("vsa",)
+"""The formats that an environment may answer in."""
+MAX_AGE: Final = timedelta(days=7)
+MAX_SKEW: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A stage that a digest is signed for."""
+
+    name: str
+    require: tuple[str, ...]
+    """Ids of the required rules, in the document's order; never empty."""
+    key: str
+    """Name of the signing key; the caller never chooses it."""
+    formats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One version of a policy document, with the sha256 of its bytes in hexadecimal."""
+
+    name: str
+    version: int
+    owner: str
+    expires: datetime | None
+    digest: str
+    trust: Trust
+    rules: tuple[Rule, ...]
+    environments: Mapping[str, Environment]
+    clock_skew: timedelta
+    max_evidence_age: timedelta
+
+    def required(self, environment: Environment) -> tuple[Rule, ...]:
+        """The rules that `environment` requires, in the document's order."""
+        return tuple(rule for rule in self.rules if rule.id in environment.require)
+
+
+def parse_policy(data: bytes) -> Policy:
+    """Read a policy document; raises PolicyError."""
+    try:
+        root = Section(load(data), "document")
+    except YamlError as fault:
+        raise PolicyError(fault.detail, remedy=fault.remedy) from None
+    root.path = ""
+    root.choice("schema", (SCHEMA,))
+    metadata = root.section("metadata")
+    defaults = root.optional_section("defaults")
+    trust = read_trust(root.section("trust"))
+    rules = _read_rules(root, trust)
+    skew = defaults.duration("clockSkew", most=MAX_SKEW)
+    age = defaults.duration("maxEvidenceAge")
+    policy = Policy(
+        name=metadata.name("name"),
+        version=metadata.integer("version", least=1),
+        owner=metadata.text("owner"),
+        expires=metadata.moment("expires"),
+        digest=hashlib.sha256(data).hexdigest(),
+        trust=trust,
+        rules=rules,
+        environments=_read_environments(root, rules),
+        clock_skew=timedelta(minutes=2) if skew is None else skew,
+        max_evidence_age=MAX_AGE if age is None else age,
+    )
+    for section in (metadata, defaults, root):
+        section.close()
+    return policy
+
+
+def _read_rules(root: Section, trust: Trust) -> tuple[Rule, ...]:
+    rules: dict[str, Rule] = {}
+    for section in root.sections("rules"):
+        rule = _read_rule(section, trust)
+        if rule.id in rules or rule.id == POLICY_RULE:
+            raise section.refuse("id", f"{rule.id} is taken", remedy="give each rule its own id")
+        rules[rule.id] = rule
+    return tuple(rules.values())
+
+
+def _read_rule(section: Section, trust: Trust) -> Rule:
+    identifier = section.name("id")
+    code = section.text("type")
+    if code not in RULES:
+        raise section.refuse(
+            "type", f"{code[:64]!r} is no rule type of this version", remedy=f"use one of {', '.join(RULES)}"
+        )
+    kind = RULES[code]
+    control = section.text("control")
+    if control != kind.control:
+        raise section.refuse(
+            "control", f"a rule of type {code} serves the control {kind.control}", remedy=f"write {kind.control}"
+        )
+    level = section.choice("level", LEVELS)
+    parameters = kind.read(section, trust)
+    section.close()
+    ceiling = kind.ceiling(parameters)
+    if LEVELS.index(level) > LEVELS.index(ceiling):
+        raise section.refuse(
+            "level",
+            f"these parameters carry the level {ceiling} at most",
+            remedy=f"write {ceiling}, or demand more",
+        )
+    return Rule(id=identifier, kind=kind, level=level, parameters=parameters, required=kind.require(parameters))
+
+
+def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Environment]:
+    known = {rule.id: rule for rule in rules}
+    environments: dict[str, Environment] = {}
+    for name, section in root.entries("environments"):
+        named = section.words("require")
+        if named == ("*",):
+            require = tuple(known)
+        else:
+            for identifier in named:
+                if identifier not in known:
+                    raise section.refuse(
+                        "require",
+                        f"there is no rule {identifier[:64]!r}",
+                        remedy='name rules of this document, or write ["*"] alone for all of them',
+                    )
+            require = tuple(identifier for identifier in known if identifier in named)
+        _refuse_contradiction(section, [known[identifier] for identifier in require])
+        environments[name] = Environment(
+            name=name, require=require, key=section.name("key"), formats=section.choices("formats", FORMATS)
+        )
+        section.close()
+    if not environments:
+        raise root.refuse("environments", "there is no environment", remedy="add one, with the rules it requires")
+    return environments
+
+
+def _refuse_contradiction(section: Section, required: list[Rule]) -> None:
+    """One provenance answers for a subject: two demands that share no builder could never both pass."""
+    demands = [rule for rule in required if isinstance(rule.parameters, ProvenanceDemand)]
+    for one, other in combinations(demands, 2):
+        if not set(one.parameters.builders) & set(other.parameters.builders):
+            raise section.refuse(
+                "require",
+                f"{one.id} and {other.id} accept no builder in common",
+                remedy="require one of them, or let both accept one builder",
+            )

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict: a pure function of policy, facts and one instant (invariant I3).
+
+Nothing allows but findings: no environment, no subject, no rule, or a rule that raised leads to deny. Every required
+rule is judged exactly once for each group of subjects that the same evidence covers, so that N subjects need N
+answers and never N looks at the same one.
+
+One provenance answers for a group. Where several items by trusted builders cover it, all rules that read provenance
+are judged on each of them, and the findings are those of the item that satisfies most rules: a build from the right
+branch and another one on the right builder do not add up. Removing such an item can therefore only deny.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from policy.decision import Decision, Finding, Outcome, Verdict
+from policy.document import POLICY_RULE, Environment, Policy
+from policy.facts import (
+    Document,
+    EvidenceFacts,
+    Facts,
+    Item,
+    Provenance,
+    Sbom,
+    SourceSummary,
+    TestResult,
+    VulnerabilityScan,
+)
+from policy.rule import Case, Judgement, Rule, RuleType, unknown
+from policy.wording import moment, quote
+
+_LETS_THROUGH: Final = frozenset({Outcome.PASS, Outcome.WAIVED, Outcome.SHADOW, Outcome.NOT_APPLICABLE})
+
+
+def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
+    """Judge `facts` at the instant `now`, which must be aware; never raises for any facts."""
+    if now.tzinfo is None:
+        raise ValueError("the judged instant must carry its offset")
+    findings = list(_about_the_policy(policy, facts, now))
+    environment = policy.environments.get(facts.request.environment)
+    if environment is not None and facts.request.subjects:
+        findings.extend(_judge(policy, environment, facts, now))
+    return Decision(verdict=_verdict(findings), findings=tuple(findings))
+
+
+def _verdict(findings: Sequence[Finding]) -> Verdict:
+    outcomes = {finding.outcome for finding in findings}
+    return Verdict.ALLOW if Outcome.PASS in outcomes and outcomes <= _LETS_THROUGH else Verdict.DENY
+
+
+def _about_the_policy(policy: Policy, facts: Facts, now: datetime) -> Iterable[Finding]:
+    """Findings of their own for what no rule of the document can say."""
+    subjects = tuple(range(len(facts.request.subjects)))
+
+    def finding(kind: str, *, title: str, required: str, found: str, remedy: str) -> Finding:
+        return Finding(
+            rule=POLICY_RULE,
+            type=kind,
+            control="deployment",
+            level="minimum",
+            outcome=Outcome.FAIL,
+            title=title,
+            required=required,
+            found=found,
+            evidence=(),
+            bound="none",
+            remedy=remedy,
+            subjects=subjects,
+        )
+
+    if policy.expires is not None and now >= policy.expires:
+        yield finding(
+            "policy.current",
+            title=f"the policy {policy.name} expired",
+            required=f"a judged instant before {moment(policy.expires)}",
+            found=f"judged at {moment(now)}",
+            remedy=f"{policy.owner} reviews the policy and the owners activate a new version: signer policy activate",
+        )
+    if facts.request.policy != policy.name:
+        yield finding(
+            "policy.requested",
+            title="the request names another policy",
+            required=f"policy {policy.name}",
+            found=f"policy {quote(facts.request.policy)}",
+            remedy=f"the pipeline's owner names the policy: signer sign --policy {policy.name}",
+        )
+    if facts.request.environment not in policy.environments:
+        yield finding(
+            "policy.environment",
+            title=f"the policy {policy.name} knows no such environment",
+            required=f"one of {', '.join(policy.environments)}",
+            found=f"environment {quote(facts.request.environment)}",
+            remedy="the pipeline's owner names an environment of the policy: signer sign --environment NAME",
+        )
+    if not facts.request.subjects:
+        yield finding(
+            "policy.subjects",
+            title="the request names no subject",
+            required="at least one subject",
+            found="none",
+            remedy="the pipeline's owner names what is to be signed: signer sign --subject NAME@sha256:HEX",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Subjects that the same evidence covers."""
+
+    subjects: tuple[int, ...]
+    evidence: EvidenceFacts
+
+
+def _judge(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> Iterable[Finding]:
+    rules = policy.required(environment)
+    groups = _groups(facts)
+    judged = [_judge_group(policy, rules, group, now) for group in groups]
+    for position, rule in enumerate(rules):
+        for group, judgements in zip(groups, judged, strict=True):
+            yield _finding(rule, judgements[position], group.subjects)
+
+
+def _groups(facts: Facts) -> list[_Group]:
+    """Part the subjects by the evidence that may count for them, in the order of their first subject."""
+    items = sorted(
+        (item for item in facts.evidence.items() if _counts(item)),
+        key=lambda item: (item.origin.received, item.origin.digest),
+    )
+    count = len(facts.request.subjects)
+    covering: list[list[int]] = [[] for _ in range(count)]
+    for position, item in enumerate(items):
+        for subject in set(item.origin.covers):
+            if 0 <= subject < count:
+                covering[subject].append(position)
+    members: dict[tuple[int, ...], list[int]] = {}
+    for subject, positions in enumerate(covering):
+        members.setdefault(tuple(positions), []).append(subject)
+    return [
+        _Group(tuple(subjects), _evidence([items[position] for position in positions]))
+        for positions, subjects in members.items()
+    ]
+
+
+def _counts(item: Item) -> bool:
+    """Whether `item` may count at all: attested, and bound as its kind demands (I2)."""
+    return item.origin.attested and item.origin.bound == ("source" if isinstance(item, SourceSummary) else "subject")
+
+
+def _evidence(items: Sequence[Item]) -> EvidenceFacts:
+    """Part the items by kind; their order stays."""
+    return EvidenceFacts(
+        provenance=tuple(item for item in items if isinstance(item, Provenance)),
+        sources=tuple(item for item in items if isinstance(item, SourceSummary)),
+        tests=tuple(item for item in items if isinstance(item, TestResult)),
+        scans=tuple(item for item in items if isinstance(item, VulnerabilityScan)),
+        sboms=tuple(item for item in items if isinstance(item, Sbom)),
+        documents=tuple(item for item in items if isinstance(item, Document)),
+    )
+
+
+def _judge_group(policy: Policy, rules: tuple[Rule, ...], group: _Group, now: datetime) -> list[Judgement]:
+    case = Case(
+        trust=policy.trust,
+        evidence=group.evidence,
+        provenance=None,
+        now=now,
+        clock_skew=policy.clock_skew,
+        max_evidence_age=policy.max_evidence_age,
+    )
+    candidates: list[Provenance | None] = [None]
+    if any(rule.kind.needs_provenance for rule in rules):
+        trusted = [item for item in group.evidence.provenance if policy.trust.builder_of(item) is not None]
+        # Of equals the one received last answers.
+        candidates = [*reversed(trusted)] or candidates
+    best: list[Judgement] = []
+    for candidate in candidates:
+        judgements = _judge_candidate(rules, replace(case, provenance=candidate), best)
+        if not best or _misses(judgements) < _misses(best):
+            best = judgements
+    return best
+
+
+def _judge_candidate(rules: tuple[Rule, ...], case: Case, earlier: list[Judgement]) -> list[Judgement]:
+    """Judge every rule; a rule that reads no provenance keeps its earlier judgement."""
+    return [
+        earlier[position] if earlier and not _reads(rule) else _judge_rule(rule, case)
+        for position, rule in enumerate(rules)
+    ]
+
+
+def _reads(rule: Rule) -> bool:
+    return rule.kind.needs_provenance or rule.kind.reads_provenance
+
+
+def _misses(judgements: list[Judgement]) -> int:
+    return sum(judgement.outcome is not Outcome.PASS for judgement in judgements)
+
+
+def _judge_rule(rule: Rule, case: Case) -> Judgement:
+    try:
+        judgement = rule.judge(case)
+    except Exception as fault:  # noqa: BLE001 - whatever a rule raises must end as unknown, and unknown denies (I5)
+        return unknown(f"the rule ended with {type(fault).__name__}", remedy="report this as a defect: signer doctor")
+    if judgement.outcome is Outcome.PASS and not judgement.evidence:
+        return unknown("the rule passed without counting any evidence", remedy="report this as a defect: signer doctor")
+    return judgement
+
+
+def _finding(rule: Rule, judgement: Judgement, subjects: tuple[int, ...]) -> Finding:
+    kind = rule.kind
+    title, remedy = _wording(kind, judgement)
+    return Finding(
+        rule=rule.id,
+        type=kind.code,
+        control=kind.control,
+        level=rule.level,
+        outcome=judgement.outcome,
+        title=title,
+        required=rule.required,
+        found=judgement.found,
+        evidence=judgement.evidence,
+        bound=judgement.bound,
+        remedy=remedy,
+        subjects=subjects,
+    )
+
+
+def _wording(kind: RuleType[Any], judgement: Judgement) -> tuple[str, str]:
+    """The title and the remedy of a finding."""
+    match judgement.outcome:
+        case Outcome.PASS:
+            return kind.success, ""
+        case Outcome.FAIL:
+            return f"{kind.failure}; {judgement.cause}", judgement.remedy or kind.remedy
+        case Outcome.UNKNOWN:
+            return f"cannot tell: {judgement.cause}", judgement.remedy or kind.supply
+        case Outcome.WAIVED | Outcome.SHADOW | Outcome.NOT_APPLICABLE:
+            return f"{kind.title}; {judgement.cause}", judgement.remedy

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules: the types that exist and the rules that a document makes of them.
+
+A rule type is data about one judgement (what, why, which evidence, which parameters, who can fix it) and two pure
+functions: `read` turns its part of the document into typed parameters, `judge` turns a case into a judgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from policy.decision import Outcome
+from policy.facts import Bound, EvidenceFacts, Item, Provenance, TestResult, VulnerabilityScan
+from policy.schema import Section
+from policy.trust import Trust
+from policy.wording import moment, span
+
+CONTROLS: Final = ("source", "build", "artifact", "deployment")
+"""The four controls of the build factory, in the order in which they act."""
+LEVELS: Final = ("minimum", "better", "strong")
+"""The levels of a control, the lowest first."""
+
+P = TypeVar("P")
+Received = TypeVar("Received", TestResult, VulnerabilityScan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One key of a rule type in the document, as the catalogue describes it."""
+
+    name: str
+    kind: str
+    required: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """How a rule ended for one group of subjects, before it is worded as a finding."""
+
+    outcome: Outcome
+    cause: str
+    """Completes the title of a finding that is no pass; empty for a pass."""
+    found: str
+    evidence: tuple[str, ...] = ()
+    bound: Bound = "none"
+    remedy: str = ""
+    """Instead of the rule type's own; empty keeps that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What one rule sees of one group of subjects: attested evidence that covers each of them, and one instant."""
+
+    trust: Trust
+    evidence: EvidenceFacts
+    """In receipt order; only items bound as their kind demands."""
+    provenance: Provenance | None
+    """The one provenance, by a trusted builder, that answers for the group; None when there is none."""
+    now: datetime
+    clock_skew: timedelta
+    max_evidence_age: timedelta
+
+    def age_fault(self, at: datetime, *, most: timedelta | None) -> str | None:
+        """Say what is wrong with evidence made at `at`, or None; `most` of None means the policy's maxEvidenceAge."""
+        limit = self.max_evidence_age if most is None else most
+        age = self.now - at
+        if age < -self.clock_skew:
+            return f"is dated {moment(at)}, which lies in the future"
+        if age > limit + self.clock_skew:
+            return f"is {span(age)} old ({moment(at)}); at most {span(limit)} is accepted"
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleType(Generic[P]):
+    """One kind of judgement and everything a reader needs to know about it."""
+
+    code: str
+    control: str
+    title: str
+    """A noun phrase: what the rule is about."""
+    description: str
+    """Why the rule exists: the attack or mistake that it stops."""
+    success: str
+    """The title of a finding that passed."""
+    failure: str
+    """The beginning of the title of a finding that failed; the cause follows."""
+    remedy: str
+    """Who can fix a failure, and one command."""
+    supply: str
+    """Who can bring missing evidence, and one command."""
+    evidence: str
+    """Which evidence the rule needs, and whether submitted evidence counts beside attested."""
+    parameters: tuple[Parameter, ...]
+    example: str
+    """One rule as it stands in a document, a YAML flow mapping."""
+    needs_provenance: bool
+    """True: without a provenance by a trusted builder the rule never passes. All rules of an environment that read
+    provenance are judged on the same item, so that no two half-good builds add up to a good one."""
+    read: Callable[[Section, Trust], P]
+    require: Callable[[P], str]
+    """What is required, in words, from the parameters alone."""
+    judge: Callable[[P, Case], Judgement]
+    ceiling: Callable[[P], Literal["minimum", "better", "strong"]] = lambda _: "strong"
+    """The highest level that a rule with these parameters may claim."""
+    reads_provenance: bool = False
+    """True: the rule compares its evidence with the provenance where other rules demand one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of a policy document."""
+
+    id: str
+    kind: RuleType[Any]
+    level: str
+    parameters: Any
+    """The typed parameters that `kind.read` made."""
+    required: str
+    """What is required, in words."""
+
+    @property
+    def type(self) -> str:
+        """The code of the rule type."""
+        return self.kind.code
+
+    @property
+    def control(self) -> str:
+        """The control that the rule serves."""
+        return self.kind.control
+
+    def judge(self, case: Case) -> Judgement:
+        """Judge one case."""
+        return self.kind.judge(self.parameters, case)
+
+
+def passed(items: Iterable[Item], *, found: str, bound: Bound = "subject") -> Judgement:
+    """The items that were counted satisfy the rule."""
+    return Judgement(outcome=Outcome.PASS, cause="", found=found, evidence=digests(items), bound=bound)
+
+
+def failed(cause: str, items: Iterable[Item], *, found: str, bound: Bound = "subject", remedy: str = "") -> Judgement:
+    """Evidence is there, and it does not satisfy the rule."""
+    return Judgement(
+        outcome=Outcome.FAIL, cause=cause, found=found, evidence=digests(items), bound=bound, remedy=remedy
+    )
+
+
+def unknown(
+    cause: str, items: Iterable[Item] = (), *, found: str = "nothing", bound: Bound = "none", remedy: str = ""
+) -> Judgement:
+    """Nothing counts, or what counts does not say."""
+    return Judgement(
+        outcome=Outcome.UNKNOWN, cause=cause, found=found, evidence=digests(items), bound=bound, remedy=remedy
+    )
+
+
+def digests(items: Iterable[Item]) -> tuple[str, ...]:
+    """The digest of each item once, in the order given."""
+    return tuple(dict.fromkeys(item.origin.digest for item in items))
+
+
+def latest(items: Sequence[Received]) -> tuple[Received, ...]:
+    """The item received last. Items received together have no order among them: each of them has to satisfy."""
+    last = max(item.origin.received for item in items)
+    return tuple(item for item in items if item.origin.received == last)
+
+
+def worst(judgements: Iterable[Judgement]) -> Judgement:
+    """The first failure, else the first unknown, else one pass that counts every item of the passes."""
+    every = tuple(judgements)
+    for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
+        for judgement in every:
+            if judgement.outcome is outcome:
+                return judgement
+    evidence = tuple(dict.fromkeys(digest for judgement in every for digest in judgement.evidence))
+    found = "; ".join(dict.fromkeys(judgement.found for judgement in every))
+    return replace(every[0], evidence=evidence, found=found)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules of the artifact control: what is in it, and what is known to be wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from policy.facts import Vulnerability, VulnerabilityScan
+from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
+from policy.schema import Section
+from policy.trust import Scanner, Trust
+from policy.wording import listed, moment, quote, span
+
+SEVERITIES: Final = ("critical", "high", "medium", "low")
+"""The severities that a policy can limit, the worst first."""
+UNRATED: Final = "unknown"
+
+# Lower bounds of the CVSS v3.1 and v4.0 ratings, in tenths.
+_BOUNDS: Final = ((90, "critical"), (70, "high"), (40, "medium"), (1, "low"))
+_ORDER: Final = (*SEVERITIES, "none", UNRATED)
+
+
+def rating(item: Vulnerability) -> str:
+    """The worse of the stated severity and the one that the score means; `unknown` when neither says."""
+    scored = UNRATED
+    if item.score is not None:
+        scored = next((severity for bound, severity in _BOUNDS if item.score >= bound), "none")
+    return min(item.severity, scored, key=_ORDER.index)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanDemand:
+    """Parameters of vulns.threshold."""
+
+    scanners: tuple[str, ...]
+    deny: Mapping[str, int]
+    max_age: timedelta | None
+
+
+def _read_scan(section: Section, trust: Trust) -> ScanDemand:
+    scanners = section.references("scanners", trust.scanners, what="scanner")
+    limits = section.section("deny")
+    deny = {name: limits.integer(name, least=0) for name in SEVERITIES if limits.has(name)}
+    if not deny:
+        raise section.refuse("deny", "limits no severity", remedy="for example {critical: 0, high: 0}")
+    for name in SEVERITIES[: SEVERITIES.index(tuple(deny)[-1])]:
+        if name not in deny:
+            raise section.refuse("deny", f"limits {tuple(deny)[-1]} and not {name}", remedy=f"add a limit for {name}")
+    deny[UNRATED] = limits.integer(UNRATED, least=0, default=0)
+    limits.close()
+    return ScanDemand(scanners=scanners, deny=deny, max_age=section.duration("maxAge"))
+
+
+def _require_scan(demand: ScanDemand) -> str:
+    limits = ", ".join(f"{count} {name}" for name, count in demand.deny.items())
+    age = "" if demand.max_age is None else f", at most {span(demand.max_age)} old"
+    return f"the latest scan of this digest by {' or '.join(demand.scanners)}{age}: at most {limits}"
+
+
+def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
+    items = case.evidence.scans
+    if not items:
+        return unknown("no verified scan of this digest")
+    accepted = {name: case.trust.scanners[name] for name in demand.scanners}
+    trusted = [item for item in items if any(scanner.made(item) for scanner in accepted.values())]
+    if not trusted:
+        found = dict.fromkeys(
+            f"a scan by {quote(item.scanner_uri)} signed with key {item.origin.key}" for item in items
+        )
+        return failed("the key is no accepted scanner's", items, found=listed(found))
+    return worst(_judge_one(demand, item, accepted[str(item.scanner)], case) for item in latest(trusted))
+
+
+def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, case: Case) -> Judgement:
+    counts: dict[str, list[str]] = {}
+    for vulnerability in item.vulnerabilities:
+        counts.setdefault(rating(vulnerability), []).append(vulnerability.id)
+    finished = "at a time not stated" if item.finished is None else moment(item.finished)
+    summary = ", ".join(f"{len(counts[name])} {name}" for name in _ORDER if name in counts)
+    found = f"scan by {scanner.name} {finished}: {summary or 'no vulnerability'}"
+    over = [
+        f"{len(counts[name])} {name} ({listed(map(quote, sorted(counts[name])))}), at most {demand.deny[name]}"
+        for name in SEVERITIES
+        if name in counts and name in demand.deny and len(counts[name]) > demand.deny[name]
+    ]
+    faults = (*over, *_time_faults(demand, item, scanner, case))
+    if faults:
+        return failed(
+            listed(faults),
+            [item],
+            found=found,
+            remedy=""
+            if over
+            else "the scan job scans this digest again with a current database: signer sign --evidence SCAN",
+        )
+    unrated = counts.get(UNRATED, [])
+    if len(unrated) > demand.deny[UNRATED]:
+        return unknown(
+            f"{len(unrated)} vulnerabilities carry no severity ({listed(map(quote, sorted(unrated)))})",
+            [item],
+            found=found,
+            bound="subject",
+            remedy="the scan job scans this digest again with a database that rates them: signer sign --evidence SCAN",
+        )
+    if item.finished is None or item.database_updated is None:
+        missing = "when it ended" if item.finished is None else "when its database was updated"
+        return unknown(f"the scan does not say {missing}", [item], found=found, bound="subject")
+    return passed([item], found=found)
+
+
+def _time_faults(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, case: Case) -> Iterator[str]:
+    finished, database = item.finished, item.database_updated
+    if finished is not None:
+        fault = case.age_fault(finished, most=demand.max_age)
+        if fault is not None:
+            yield f"the scan {fault}"
+        began = None if case.provenance is None else case.provenance.started
+        if began is not None and finished < began - case.clock_skew:
+            yield f"the scan ended before the build of this digest began ({moment(began)})"
+    if database is not None:
+        fault = case.age_fault(database, most=scanner.max_database_age)
+        if fault is not None:
+            yield f"the scanner's database {fault}"
+        if finished is not None and database > finished + case.clock_skew:
+            yield "the scanner's database is newer than the scan"
+
+
+VULNERABILITIES = RuleType(
+    code="vulns.threshold",
+    control="artifact",
+    title="Known vulnerabilities within limits",
+    description=(
+        "A scan counts only for the very digest that it scanned, while it and its database are fresh. Among the scans "
+        "of accepted scanners the one received last decides, so that an older clean scan cannot hide a newer finding. "
+        "Severity and score may differ: the worse one counts. What nobody rated is not known to be harmless."
+    ),
+    success="has no more known vulnerabilities than allowed",
+    failure="needs a fresh scan within the limits",
+    remedy="the developer updates the affected components; the pipeline builds and scans again: "
+    "signer sign --evidence SCAN",
+    supply="the scan job attaches its scan of this digest: signer evidence add SCAN",
+    evidence="in-toto vulns v0.2 whose subject is the digest, by an accepted scanner; attested only.",
+    parameters=(
+        Parameter(
+            name="scanners", kind="list of scanners", required=True, meaning="the trusted scanners that are accepted"
+        ),
+        Parameter(
+            name="deny",
+            kind="limits by severity",
+            required=True,
+            meaning="how many vulnerabilities of each severity are still accepted; a limit for one severity needs a "
+            "limit for every worse one; `unknown` limits unrated ones and is 0 without it",
+        ),
+        Parameter(
+            name="maxAge",
+            kind="duration",
+            required=False,
+            meaning="oldest scan that counts; without it, defaults.maxEvidenceAge. The database's age is limited by "
+            "the scanner's maxDatabaseAge",
+        ),
+    ),
+    example="{id: VUL-1, type: vulns.threshold, control: artifact, level: better, scanners: [grype], "
+    "deny: {critical: 0, high: 0}, maxAge: 2d}",
+    needs_provenance=False,
+    reads_provenance=True,
+    read=_read_scan,
+    require=_require_scan,
+    judge=_judge_scan,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SbomDemand:
+    """Parameters of sbom.present."""
+
+    formats: tuple[str, ...]
+    min_components: int
+    producers: tuple[str, ...]
+
+
+def _read_sbom(section: Section, trust: Trust) -> SbomDemand:
+    if not section.has("producers") and not trust.producers:
+        raise section.refuse("producers", "the policy trusts no producer", remedy="add one under trust.producers")
+    return SbomDemand(
+        formats=section.choices("formats", ("spdx", "cyclonedx")),
+        min_components=section.integer("minComponents", least=1),
+        producers=(
+            section.references("producers", trust.producers, what="producer")
+            if section.has("producers")
+            else tuple(trust.producers)
+        ),
+    )
+
+
+def _judge_sbom(demand: SbomDemand, case: Case) -> Judgement:
+    items = case.evidence.sboms
+    if not items:
+        return unknown("no verified SBOM of this digest")
+    trusted = [item for item in items if any(case.trust.producers[name].made(item) for name in demand.producers)]
+    if not trusted:
+        found = dict.fromkeys(f"an SBOM signed with key {item.origin.key}" for item in items)
+        return failed("the key is no accepted producer's", items, found=listed(found))
+    good = [item for item in trusted if item.format in demand.formats and item.components >= demand.min_components]
+    if good:
+        return passed(good, found=listed(f"{item.format} with {item.components} components" for item in good))
+    causes = dict.fromkeys(
+        f"the format is {item.format}"
+        if item.format not in demand.formats
+        else f"the SBOM lists {item.components} components"
+        for item in trusted
+    )
+    return failed(
+        listed(causes),
+        trusted,
+        found=listed(f"{item.format} with {item.components} components" for item in trusted),
+    )
+
+
+SBOM = RuleType(
+    code="sbom.present",
+    control="artifact",
+    title="An inventory of components",
+    description=(
+        "When a vulnerability becomes known later, only an inventory of this very digest tells whether it is affected. "
+        "An inventory without components is none."
+    ),
+    success="has an inventory of its components",
+    failure="needs an SBOM of this digest",
+    remedy="the build job makes an SBOM of this digest in an accepted format: signer sign --evidence SBOM",
+    supply="the build job attaches an SBOM of this digest: signer evidence add SBOM",
+    evidence="SPDX or CycloneDX predicate whose subject is the digest, by an accepted producer; attested only.",
+    parameters=(
+        Parameter(name="formats", kind="list of spdx, cyclonedx", required=True, meaning="the accepted formats"),
+        Parameter(
+            name="minComponents",
+            kind="integer",
+            required=True,
+            meaning="how many components it lists at least; 1 or more",
+        ),
+        Parameter(
+            name="producers",
+            kind="list of producers",
+            required=False,
+            meaning="the trusted producers that are accepted; without it, every one under trust.producers",
+        ),
+    ),
+    example="{id: SBM-1, type: sbom.present, control: artifact, level: minimum, formats: [spdx], minComponents: 1}",
+    needs_provenance=False,
+    read=_read_sbom,
+    require=lambda demand: (
+        f"an SBOM in {' or '.join(demand.formats)} by {' or '.join(demand.producers)} "
+        f"with at least {demand.min_components} components"
+    ),
+    judge=_judge_sbom,
+)
