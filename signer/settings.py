@@ -52,7 +52,7 @@ from signer.errors import Misconfigured
 MAX_SETTINGS = 256 * 1024
 
 _ORIGIN = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._-]+)*")
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BIND = re.compile(r"(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 
@@ -246,7 +246,7 @@ def _check_absolute(section: Any) -> None:
 
 def _check_name(what: str, value: str) -> None:
     if _NAME.fullmatch(value) is None:
-        raise ValueError(f"{what} is 1 to 63 lower-case letters, digits and hyphens")
+        raise ValueError(f"{what} is letters, digits, '.', '_' and '-', at most 64")
 
 
 def _check_distinct(what: str, values: list[str]) -> None:
