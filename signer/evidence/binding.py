@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which requested subject does a piece of evidence speak of (invariant I2). Two ways bind, and no other:
+
+subject   the statement lists it: sha256 equal, and every other accepted digest that both have is equal
+source    the statement speaks of a commit of a repository, and provenance by a trusted builder, about this
+          very subject, names that repository and that commit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from policy.facts import Bound, Origin
+from policy.trust import Builder, Trust
+from signer.domain.subject import Subject
+from signer.errors import Malformed
+from signer.evidence.verifier import Evidence, UnverifiedAttestation, VerifiedAttestation
+from signer.formats.opaque import OpaqueDocument
+from signer.formats.provenance import Provenance
+from signer.formats.source_uri import find_source_uri
+from signer.formats.source_vsa import SourceVsa
+from signer.formats.statement import Statement, StatementSubject
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How the ledger holds a piece of evidence: the index of its leaf and who submitted it."""
+
+    received: int
+    submitter: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEvidence:
+    """Evidence in receipt order, with the indices of the requested subjects that it lists, ascending."""
+
+    item: VerifiedAttestation | OpaqueDocument
+    listed: tuple[int, ...]
+    stored: Stored | None
+
+    def origin(self, *, key: str | None, bound: Bound, covers: tuple[int, ...]) -> Origin:
+        """Where this evidence comes from; `key` is None for what nobody signed."""
+        return Origin(
+            digest=self.item.digest,
+            attested=key is not None,
+            key=key,
+            submitter=None if self.stored is None else self.stored.submitter,
+            bound=bound,
+            covers=covers,
+            received=0 if self.stored is None else self.stored.received,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceJoin:
+    """Which subjects were built from which commit of which repository, as trusted provenance says."""
+
+    built_from: Mapping[tuple[str, str], frozenset[int]]
+
+    @classmethod
+    def of(cls, placed: Iterable[PlacedEvidence], trust: Trust) -> SourceJoin:
+        """Collect the commits from all provenance by trusted builders."""
+        built_from: dict[tuple[str, str], frozenset[int]] = {}
+        for entry in placed:
+            item = entry.item
+            if not isinstance(item, VerifiedAttestation) or not isinstance(item.predicate, Provenance):
+                continue
+            built = item.predicate
+            if built.repository is None or built.commit is None or find_builder(item, built, trust) is None:
+                continue
+            source = (built.repository, built.commit)
+            built_from[source] = built_from.get(source, frozenset()) | frozenset(entry.listed)
+        return cls(built_from)
+
+    def subjects(self, repository: str, commit: str) -> tuple[int, ...]:
+        """Indices of the subjects built from this commit, ascending."""
+        return tuple(sorted(self.built_from.get((repository, commit), ())))
+
+    def subjects_of(self, statement: Statement) -> tuple[int, ...]:
+        """The same for a statement whose subjects are commits, each with the repository as its `uri`."""
+        found: set[int] = set()
+        for subject in statement.subjects:
+            location = find_source_uri(subject.uri or "")
+            if location is not None and subject.commit is not None:
+                found.update(self.subjects(location.repository, subject.commit))
+        return tuple(sorted(found))
+
+
+def find_builder(item: VerifiedAttestation, built: Provenance, trust: Trust) -> Builder | None:
+    """The builder whose key signed the provenance AND whose id it names (SLSA 1.2, verifying artifacts, step 1)."""
+    return next(
+        (entry for entry in trust.builders.values() if entry.key in item.keys and entry.id == built.builder_id), None
+    )
+
+
+def place_evidence(
+    items: Sequence[Evidence], *, subjects: Sequence[Subject], stored: Mapping[str, Stored]
+) -> Iterator[PlacedEvidence]:
+    """Each item once, stored ones first and in receipt order, without those that count as absent.
+
+    Raises Malformed("subject-mismatch") for an item of the request about other artifacts.
+    """
+    unique = {item.digest: item for item in items}
+    known = sorted((digest for digest in unique if digest in stored), key=lambda digest: stored[digest].received)
+    for digest in [*known, *(digest for digest in unique if digest not in stored)]:
+        item = unique[digest]
+        if isinstance(item, UnverifiedAttestation):
+            continue
+        listed = _listed(item, subjects)
+        if listed or is_about_source(item):
+            yield PlacedEvidence(item, listed, stored.get(digest))
+        elif digest not in stored:
+            raise Malformed(
+                "subject-mismatch",
+                f"the evidence sha256:{digest} speaks of none of the requested digests",
+                remedy="send evidence about the artifact that is to be signed",
+            )
+
+
+def is_about_source(item: VerifiedAttestation | OpaqueDocument) -> bool:
+    """Whether it is a source attestation: it speaks of commits and of no artifact."""
+    if isinstance(item, OpaqueDocument):
+        return False
+    if isinstance(item.predicate, SourceVsa):
+        return True
+    subjects = item.statement.subjects
+    return all(not subject.artifact for subject in subjects) and any(subject.commit is not None for subject in subjects)
+
+
+def _listed(item: VerifiedAttestation | OpaqueDocument, subjects: Sequence[Subject]) -> tuple[int, ...]:
+    if isinstance(item, OpaqueDocument):
+        about = frozenset(item.subjects)
+        return tuple(index for index, subject in enumerate(subjects) if subject.sha256 in about)
+    if is_about_source(item):
+        return ()
+    by_sha256: dict[str, list[StatementSubject]] = {}
+    for entry in item.statement.subjects:
+        by_sha256.setdefault(entry.artifact.get("sha256", ""), []).append(entry)
+    return tuple(
+        index
+        for index, subject in enumerate(subjects)
+        if subject.sha256 in by_sha256 and _all_agree(by_sha256[subject.sha256], subject)
+    )
+
+
+def _all_agree(listed: Iterable[StatementSubject], subject: Subject) -> bool:
+    """Whether no other accepted digest contradicts: agreeing on sha256 alone is not being the same artifact."""
+    return all(
+        entry.artifact.get(digest.algorithm, digest.value) == digest.value
+        for entry in listed
+        for digest in subject.digests
+    )

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does the evidence say (signing cycle, step 4): the one translator to `policy.facts`.
+
+Trust is a tuple: an item belongs to a builder when key and builder id are the builder's, to a collector when key and
+verifier id are; to a scanner, tester or producer by its key. Persons stay as the evidence states them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from policy import facts
+from policy.trust import Trust
+from signer.domain.subject import Subject
+from signer.evidence.binding import PlacedEvidence, SourceJoin, Stored, find_builder, place_evidence
+from signer.evidence.verifier import Evidence, VerifiedAttestation
+from signer.formats.opaque import OpaqueDocument
+from signer.formats.provenance import Provenance
+from signer.formats.source_vsa import SourceVsa
+from signer.formats.spdx import SpdxDocument
+from signer.formats.test_result import TestReport
+from signer.formats.vulns import ScanReport
+
+
+class JudgedPolicy(Protocol):
+    """The part of a policy that this translation needs."""
+
+    @property
+    def trust(self) -> Trust:
+        """Keys, and the entries that they may speak for."""
+        ...
+
+
+class _Entry(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+_AnyEntry = TypeVar("_AnyEntry", bound=_Entry)
+
+
+def evidence_facts(
+    items: Sequence[Evidence],
+    *,
+    policy: JudgedPolicy,
+    subjects: Sequence[Subject],
+    stored: Mapping[str, Stored] | None = None,
+) -> facts.EvidenceFacts:
+    """Translate the union of submitted and stored evidence: stored items first, in receipt order.
+
+    `stored` tells by digest which items the ledger holds. Of these, an item about other artifacts is passed over;
+    one that is only in the request raises Malformed("subject-mismatch"). Items that are only in the request keep
+    their order and have `received` 0.
+    """
+    placed = list(place_evidence(items, subjects=subjects, stored=stored or {}))
+    join = SourceJoin.of(placed, policy.trust)
+    made = [fact for entry in placed for fact in _translate(entry, trust=policy.trust, join=join)]
+    return facts.EvidenceFacts(
+        provenance=tuple(fact for fact in made if isinstance(fact, facts.Provenance)),
+        sources=tuple(fact for fact in made if isinstance(fact, facts.SourceSummary)),
+        tests=tuple(fact for fact in made if isinstance(fact, facts.TestResult)),
+        scans=tuple(fact for fact in made if isinstance(fact, facts.VulnerabilityScan)),
+        sboms=tuple(fact for fact in made if isinstance(fact, facts.Sbom)),
+        documents=tuple(fact for fact in made if isinstance(fact, facts.Document)),
+    )
+
+
+def requested_source_digests(evidence: facts.EvidenceFacts) -> tuple[str, ...]:
+    """`gitCommit:<hex>` of each commit that trusted provenance of a requested subject names, sorted.
+
+    Stored source attestations of these commits belong to the union that the judge sees.
+    """
+    commits = {item.commit for item in evidence.provenance if item.builder is not None and item.origin.covers}
+    return tuple(sorted(f"gitCommit:{commit}" for commit in commits if commit is not None))
+
+
+def _translate(placed: PlacedEvidence, *, trust: Trust, join: SourceJoin) -> Iterator[facts.Item]:
+    item = placed.item
+    if isinstance(item, OpaqueDocument):
+        yield facts.Document(origin=placed.origin(key=None, bound="subject", covers=placed.listed), kind=item.kind)
+        return
+    match item.predicate:
+        case SourceVsa() as summary:
+            yield from _sources(placed, item, summary, trust=trust, join=join)
+        case TestReport() as report:
+            yield _test(placed, item, report, trust=trust, join=join)
+        case Provenance() as built if placed.listed:
+            yield _provenance(placed, item, built, trust=trust)
+        case ScanReport() as report if placed.listed:
+            yield _scan(placed, item, report, trust=trust)
+        case SpdxDocument() as document if placed.listed:
+            yield _sbom(placed, item, document, trust=trust)
+        case Provenance() | ScanReport() | SpdxDocument() | None:
+            # About a commit alone it says nothing of the artifact; of an unknown type it says nothing at all.
+            return
+
+
+def _speaker(item: VerifiedAttestation, entries: Iterable[_AnyEntry]) -> _AnyEntry | None:
+    """The trusted entry whose key signed the item."""
+    return next((entry for entry in entries if entry.key in item.keys), None)
+
+
+def _origin(
+    placed: PlacedEvidence, item: VerifiedAttestation, speaker: _Entry | None, joined: tuple[int, ...] = ()
+) -> facts.Origin:
+    """The origin of an item that lists subjects, or else reached those in `joined`."""
+    key = item.keys[0] if speaker is None else speaker.key
+    if placed.listed:
+        return placed.origin(key=key, bound="subject", covers=placed.listed)
+    return placed.origin(key=key, bound="source" if joined else "none", covers=joined)
+
+
+def _provenance(
+    placed: PlacedEvidence, item: VerifiedAttestation, built: Provenance, *, trust: Trust
+) -> facts.Provenance:
+    builder = find_builder(item, built, trust)
+    return facts.Provenance(
+        origin=_origin(placed, item, builder),
+        builder=None if builder is None else builder.name,
+        builder_id=built.builder_id,
+        build_type=built.build_type,
+        isolation=None if builder is None else builder.isolation,
+        repository=built.repository,
+        ref=built.ref,
+        commit=built.commit,
+        workflow=built.workflow,
+        parameters=built.parameters,
+        dependencies=built.dependencies,
+        undigested=built.undigested,
+        triggered_by=built.triggered_by,
+        started=built.started,
+        finished=built.finished,
+    )
+
+
+def _sources(
+    placed: PlacedEvidence, item: VerifiedAttestation, summary: SourceVsa, *, trust: Trust, join: SourceJoin
+) -> Iterator[facts.SourceSummary]:
+    """One fact per joined commit; when none joins, one that is bound to nothing."""
+    collectors = [entry for entry in trust.collectors.values() if entry.verifier == summary.verifier]
+    collector = _speaker(item, collectors)
+    covered = {commit: join.subjects(summary.repository, commit) for commit in sorted(summary.commits)}
+    for commit in [commit for commit, indices in covered.items() if indices] or list(covered)[:1]:
+        yield facts.SourceSummary(
+            origin=_origin(placed, item, collector, covered[commit]),
+            collector=None if collector is None else collector.name,
+            verifier=summary.verifier,
+            repository=summary.repository,
+            commit=commit,
+            refs=summary.commits[commit],
+            result=summary.result,
+            levels=summary.levels,
+            verified=summary.verified,
+        )
+
+
+def _test(
+    placed: PlacedEvidence, item: VerifiedAttestation, report: TestReport, *, trust: Trust, join: SourceJoin
+) -> facts.TestResult:
+    """Tests that ran on the artifact, or on the commit that it was built from."""
+    tester = _speaker(item, trust.testers.values())
+    return facts.TestResult(
+        origin=_origin(placed, item, tester, join.subjects_of(item.statement)),
+        tester=None if tester is None else tester.name,
+        result=report.result,
+        suites=report.suites,
+        passed=report.passed,
+        failed=report.failed,
+    )
+
+
+def _scan(
+    placed: PlacedEvidence, item: VerifiedAttestation, report: ScanReport, *, trust: Trust
+) -> facts.VulnerabilityScan:
+    scanner = _speaker(item, trust.scanners.values())
+    return facts.VulnerabilityScan(
+        origin=_origin(placed, item, scanner),
+        scanner=None if scanner is None else scanner.name,
+        scanner_uri=report.scanner_uri,
+        database_updated=report.database_updated,
+        finished=report.finished,
+        vulnerabilities=tuple(
+            facts.Vulnerability(id=found.id, severity=found.severity, score=found.score)
+            for found in report.vulnerabilities
+        ),
+    )
+
+
+def _sbom(placed: PlacedEvidence, item: VerifiedAttestation, document: SpdxDocument, *, trust: Trust) -> facts.Sbom:
+    producer = _speaker(item, trust.producers.values())
+    return facts.Sbom(
+        origin=_origin(placed, item, producer),
+        producer=None if producer is None else producer.name,
+        format="spdx",
+        version=document.version,
+        components=document.components,
+    )
