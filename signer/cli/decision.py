@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`signer decision`: search and show what was decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from signer.cli.denial import short
+from signer.cli.options import client_of, connection_options, settings_of
+from signer.cli.output import Result, clean, mode_option
+
+_FILTERS = (
+    ("--digest", "sha256 of a subject."),
+    ("--principal", "Who asked, for example robot:ci."),
+    ("--policy", "Name of the policy."),
+    ("--environment", "Environment."),
+    ("--verdict", "allow, deny or hold."),
+    ("--since", "Not before this RFC 3339 time."),
+    ("--until", "Not after this RFC 3339 time."),
+    ("--before", "Leaf index: only older decisions (the next page)."),
+    ("--limit", "At most this many."),
+)
+_CONNECTION = ("url", "ca", "client_cert", "client_key", "timeout")
+
+
+@click.group()
+def decision() -> None:
+    """List and show recorded decisions."""
+
+
+def _filters(command: Any) -> Any:
+    for name, text in reversed(_FILTERS):
+        command = click.option(name, help=text)(command)
+    return command
+
+
+@decision.command("list")
+@_filters
+@connection_options
+@mode_option
+def list_(**options: str | None) -> Result:
+    """List decisions, newest first, one line each."""
+    filters = {name: value for name, value in options.items() if name not in _CONNECTION and value is not None}
+    if "digest" in filters:
+        filters["digest"] = filters["digest"].removeprefix("sha256:")
+    settings = settings_of(**{name: options[name] for name in _CONNECTION})
+    answer = client_of(settings).decisions(filters)
+    rows = [row for row in answer.get("decisions", ()) if isinstance(row, Mapping)]
+    return Result(name="listed", members=answer, answer="\n".join(map(_row, rows)))
+
+
+@decision.command("show")
+@click.argument("request_id")
+@connection_options
+@mode_option
+def show(request_id: str, **flags: str | None) -> Result:
+    """Show one decision as the JSON document that the authority serves."""
+    document = client_of(settings_of(**flags)).decision(request_id)
+    return Result(name="shown", members={"decision": document}, answer=json.dumps(document, indent=2, sort_keys=True))
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    cells = [clean(str(row.get(name, ""))) for name in ("time", "request_id", "verdict", "environment", "principal")]
+    first = str(row.get("first") or "")
+    return "  ".join([*cells, f"sha256:{short(first)}" if first else ""]).rstrip()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`signer evidence`: keep evidence at the authority, and fetch it by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from signer.cli.options import FILE, READABLE, client_of, connection_options, read_file, settings_of, write_file
+from signer.cli.output import Result, clean, mode_option
+from signer.client.request import MAX_EVIDENCE, Evidence, evidence_of_file, evidence_request
+from signer.domain.digest import Digest
+from signer.verify.checks import Checklist
+
+KINDS = (
+    "pull-request-summary",
+    "commit-range",
+    "build-log",
+    "runner-metadata",
+    "rollback-plan",
+    "approval-record",
+)
+
+
+@click.group()
+def evidence() -> None:
+    """Keep evidence at the authority, or fetch it."""
+
+
+@evidence.command("add")
+@click.argument("files", metavar="FILE...", type=READABLE, nargs=-1, required=True)
+@click.option("--policy", required=True, help="Policy under whose grant it is kept.")
+@click.option("--kind", type=click.Choice(KINDS), help="The files are opaque documents of this kind.")
+@click.option("--media-type", help="Media type of an opaque document.")
+@click.option("--subject", "subjects", multiple=True, metavar="sha256:HEX", help="Subject of an opaque document.")
+@connection_options
+@mode_option
+def add(
+    *,
+    files: Sequence[Path],
+    policy: str,
+    kind: str | None,
+    media_type: str | None,
+    subjects: Sequence[str],
+    **flags: str | None,
+) -> Result:
+    """Verify and keep attestations, or opaque documents with --kind and --subject."""
+    settings = settings_of(**flags)
+    if kind is None and (media_type is not None or subjects):
+        raise click.UsageError("--media-type and --subject describe an opaque document: add --kind")
+    if kind is not None and not subjects:
+        raise click.UsageError("an opaque document needs at least one --subject")
+    digests = tuple(str(Digest.parse(text.rpartition("@")[2])) for text in subjects)
+    items = [item for path in files for item in _items(path, kind=kind, media_type=media_type, subjects=digests)]
+    answer = client_of(settings).keep_evidence(evidence_request(policy=policy, evidence=items))
+    kept = [row for row in answer.get("evidence", ()) if isinstance(row, Mapping)]
+    return Result(name="kept", members=answer, answer="\n".join(map(_row, kept)))
+
+
+@evidence.command("show")
+@click.argument("digest", metavar="sha256:HEX")
+@click.option("--out", type=FILE, help="Write the bytes here instead of stdout.")
+@connection_options
+@mode_option
+def show(digest: str, out: Path | None, **flags: str | None) -> Result:
+    """Fetch the exact bytes of one piece of evidence; their digest is checked here."""
+    wanted = Digest.parse(digest if ":" in digest else f"sha256:{digest}")
+    answer = client_of(settings_of(**flags)).evidence(wanted.value)
+    with Checklist().check("evidence has the digest that was asked for", code="digest-mismatch") as one:
+        found = Digest.of(answer.body)
+        one.require(found == wanted, expected=str(wanted), found=str(found), remedy="report it to the operator")
+    members: dict[str, Any] = {
+        "digest": str(wanted),
+        "size": len(answer.body),
+        "media_type": answer.headers.get("content-type", ""),
+        "file": None if out is None else str(out),
+    }
+    if out is not None:
+        write_file(out, answer.body)
+        return Result(name="shown", members=members, story=f"{wanted} written to {out}")
+    return Result(name="shown", members=members, raw=answer.body)
+
+
+def _items(path: Path, *, kind: str | None, media_type: str | None, subjects: tuple[str, ...]) -> list[Evidence]:
+    if kind is None:
+        return evidence_of_file(path)
+    content = read_file(path, limit=MAX_EVIDENCE)
+    return [Evidence(content=content, kind=kind, media_type=media_type, subjects=subjects)]
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    return f"sha256:{clean(str(row.get('digest')))}  leaf {clean(str(row.get('leaf')))}"
