@@ -58,7 +58,6 @@ class TokenProcess:
                 env={name: os.environ[name] for name in _INHERITED if name in os.environ} | dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                start_new_session=True,
             )
         os.close(descriptor)
         self._channel.setblocking(False)

@@ -159,6 +159,8 @@ def main(argv: list[str]) -> int:
     channel = socket.socket(fileno=int(argv[1]))
     board = Board(int(argv[2]))
     _die_with_parent(int(argv[3]))
+    # The custodian decides when this process ends; a Ctrl-C in its terminal reaches the whole group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         serve(channel, board)
     except KeyFault as fault:
