@@ -38,7 +38,7 @@ ROOMS: Mapping[str, str] = {
     " cryptography msgspec jiter rfc8785",
     "signer.tlog": f"{FLOOR} {MATHS} cryptography",
     # who asks, and whether the proof is genuine
-    "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml yaml cryptography",
+    "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",
     "signer.evidence": f"{FLOOR} signer.formats signer.evidence {JUDGE} cryptography msgspec",
     # keys and the record
     "signer.keys": f"{FLOOR} signer.formats signer.keys cryptography",
