@@ -8,7 +8,7 @@ source    the statement speaks of a commit of a repository, and provenance by a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from policy.facts import Bound, Origin
@@ -95,11 +95,16 @@ def find_builder(item: VerifiedAttestation, built: Provenance, trust: Trust) -> 
 
 
 def place_evidence(
-    items: Sequence[Evidence], *, subjects: Sequence[Subject], stored: Mapping[str, Stored]
+    items: Sequence[Evidence],
+    *,
+    subjects: Sequence[Subject],
+    stored: Mapping[str, Stored],
+    offered: Collection[str],
 ) -> Iterator[PlacedEvidence]:
     """Each item once, stored ones first and in receipt order, without those that count as absent.
 
-    Raises Malformed("subject-mismatch") for an item of the request about other artifacts.
+    Raises Malformed("subject-mismatch") for an item of the request about other artifacts: one that is `offered`, or
+    not stored.
     """
     unique = {item.digest: item for item in items}
     known = sorted((digest for digest in unique if digest in stored), key=lambda digest: stored[digest].received)
@@ -110,7 +115,7 @@ def place_evidence(
         listed = _listed(item, subjects)
         if listed or is_about_source(item):
             yield PlacedEvidence(item, listed, stored.get(digest))
-        elif digest not in stored:
+        elif digest in offered or digest not in stored:
             raise Malformed(
                 "subject-mismatch",
                 f"the evidence sha256:{digest} speaks of none of the requested digests",

@@ -7,7 +7,7 @@ verifier id are; to a scanner, tester or producer by its key. Persons stay as th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from policy import facts
@@ -21,6 +21,8 @@ from signer.formats.source_vsa import SourceVsa
 from signer.formats.spdx import SpdxDocument
 from signer.formats.test_result import TestReport
 from signer.formats.vulns import ScanReport
+
+__all__ = ["JudgedPolicy", "Stored", "evidence_facts", "requested_source_digests"]
 
 
 class JudgedPolicy(Protocol):
@@ -46,14 +48,15 @@ def evidence_facts(
     policy: JudgedPolicy,
     subjects: Sequence[Subject],
     stored: Mapping[str, Stored] | None = None,
+    offered: Collection[str] = (),
 ) -> facts.EvidenceFacts:
     """Translate the union of submitted and stored evidence: stored items first, in receipt order.
 
-    `stored` tells by digest which items the ledger holds. Of these, an item about other artifacts is passed over;
-    one that is only in the request raises Malformed("subject-mismatch"). Items that are only in the request keep
-    their order and have `received` 0.
+    `stored` tells by digest which items the ledger holds; the others keep their order and have `received` 0. An item
+    about other artifacts is passed over when it is only stored; when it came with the request (it is not stored, or
+    among `offered`) it raises Malformed("subject-mismatch").
     """
-    placed = list(place_evidence(items, subjects=subjects, stored=stored or {}))
+    placed = list(place_evidence(items, subjects=subjects, stored=stored or {}, offered=offered))
     join = SourceJoin.of(placed, policy.trust)
     made = [fact for entry in placed for fact in _translate(entry, trust=policy.trust, join=join)]
     return facts.EvidenceFacts(

@@ -100,12 +100,12 @@ class Access:
         self,
         principal: Principal,
         *,
-        action: Action,
+        action: str,
         policy: str | None = None,
         environment: str | None = None,
         repository: str | None = None,
     ) -> bool:
-        """Whether one grant allows all that is asked.
+        """Whether one grant allows all that is asked; an action that does not exist is never allowed.
 
         None means that the question has no such part; a part that is there but not known, as the repository of
         provenance that names none, is asked as the empty text, which only `*` reaches.
