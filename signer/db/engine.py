@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opens databases with the settings that durability rests on, and refuses one that does not keep them.
+
+SQLite: write-ahead log, `synchronous=FULL` (NORMAL may lose committed transactions on power loss), foreign keys
+on, a local file. The writer begins IMMEDIATE, so that no transaction is upgraded halfway. This is the only module
+that knows which database it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, Text, create_engine, event, make_url, select
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.sql import column, table
+
+from signer.errors import Misconfigured
+
+FILE_MODE = 0o640
+"""Web reads the ledger through its group; SQLite gives its side files the same mode."""
+
+_BUSY_MILLISECONDS = 2000
+_WRITER: Mapping[str, tuple[str, int | str]] = {
+    # pragma: (what is set, what must be read back)
+    "journal_mode": ("wal", "wal"),
+    "synchronous": ("full", 2),
+    "fullfsync": ("on", 1),
+    "checkpoint_fullfsync": ("on", 1),
+    "foreign_keys": ("on", 1),
+    "trusted_schema": ("off", 0),
+    "busy_timeout": (str(_BUSY_MILLISECONDS), _BUSY_MILLISECONDS),
+}
+_READER: Mapping[str, tuple[str, int | str]] = {
+    "query_only": ("on", 1),
+    "trusted_schema": ("off", 0),
+    "busy_timeout": (str(_BUSY_MILLISECONDS), _BUSY_MILLISECONDS),
+}
+_BEGIN = {"sqlite": "BEGIN IMMEDIATE"}
+
+
+def open_engine(url: str, *, read_only: bool) -> Engine:
+    """An engine for `sqlite:////absolute/path`; raises Misconfigured for anything less durable.
+
+    A writer creates the file (mode 0640); a reader opens it with `mode=ro` and never changes it.
+    """
+    path = _path(url)
+    if read_only:
+        if not path.exists():
+            raise Misconfigured("database-missing", f"there is no database {path}", remedy="run `signer init`")
+        target = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+    else:
+        _create(path)
+        target = URL.create("sqlite", database=str(path))
+    engine = create_engine(target)
+    settings = _READER if read_only else _WRITER
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver's own transaction control would begin DEFERRED and only at the first write.
+        connection.isolation_level = None
+        _assert_settings(connection, settings, path)
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else begin_text(engine))
+
+    return engine
+
+
+def begin_text(engine: Engine) -> str:
+    """The statement that begins a write transaction."""
+    return _BEGIN.get(engine.dialect.name, "BEGIN")
+
+
+def database_errors(engine: Engine) -> tuple[type[Exception], ...]:
+    """Everything that the driver or SQLAlchemy raises when the database fails."""
+    return (SQLAlchemyError, engine.dialect.loaded_dbapi.Error)
+
+
+def describe_fault(fault: BaseException) -> str:
+    """A database fault by its type and, where the driver knows one, its error name; never its parameters."""
+    origin = getattr(fault, "orig", None) or fault
+    name = getattr(origin, "sqlite_errorname", None) or getattr(origin, "sqlstate", None)
+    return f"{type(origin).__name__} {name}" if name else type(origin).__name__
+
+
+def schema_revision(engine: Engine) -> str | None:
+    """The migration that the database is at; None for an empty one."""
+    version = table("alembic_version", column("version_num", Text))
+    with engine.connect() as connection:
+        if not engine.dialect.has_table(connection, version.name):
+            return None
+        return connection.scalar(select(version.c.version_num))
+
+
+def _path(url: str) -> Path:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _unsupported() from None
+    path = Path(parsed.database or "")
+    if parsed.drivername != "sqlite" or not path.is_absolute() or parsed.query or str(path).startswith("/:"):
+        raise _unsupported()
+    return path
+
+
+def _unsupported() -> Misconfigured:
+    return Misconfigured(
+        "database-unsupported",
+        "the database URL is not of a local SQLite file with an absolute path",
+        remedy="write sqlite:////var/lib/signing-authority/ledger.db",
+    )
+
+
+def _create(path: Path) -> None:
+    try:
+        # An empty file is an empty database. Made here, so that no looser umask decides who can read it.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE_MODE))
+    except OSError as fault:
+        raise Misconfigured(
+            "database-missing",
+            f"cannot open {path}: {fault.strerror}",
+            remedy="create its directory and let the custodian's user write there",
+        ) from None
+
+
+def _assert_settings(connection: sqlite3.Connection, settings: Mapping[str, tuple[str, int | str]], path: Path) -> None:
+    for pragma, (setting, expected) in settings.items():
+        connection.execute(f"PRAGMA {pragma}={setting}")
+        found = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+        if found != expected:
+            raise Misconfigured(
+                "database-unsafe",
+                f"{path} keeps {pragma}={found!r} where {expected!r} is needed",
+                remedy="put the database on a local disk with a file system that SQLite can lock and sync",
+            )

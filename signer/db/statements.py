@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SQL on the hot path: SQLAlchemy Core writes each statement once, the driver runs it.
+
+Going through an SQLAlchemy connection costs about 60 µs of CPU per statement, going to the driver 2 µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from sqlalchemy import Delete, Engine, Insert, PoolProxiedConnection, Select, Table, Update
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from signer.db.engine import begin_text, database_errors, describe_fault
+from signer.errors import SignerError, Unavailable
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+class Statement:
+    """A statement compiled for one engine, run with its values in the order of `names`."""
+
+    def __init__(self, engine: Engine, statement: Select[Any] | Insert | Update | Delete, names: Sequence[str]) -> None:
+        compiled = statement.compile(dialect=engine.dialect)
+        assert isinstance(compiled, SQLCompiler)
+        self._text = compiled.string
+        self._names = tuple(names)
+        if sorted(self._names) != sorted(compiled.params):
+            raise ValueError(f"the statement takes {sorted(compiled.params)}, not {sorted(self._names)}")
+        # None: the driver binds by name.
+        order = compiled.positiontup
+        if order is not None and tuple(order) != self._names:
+            raise ValueError(f"the values of the statement stand in the order {order}")
+        self._by_name = order is None
+
+    def run(self, cursor: DBAPICursor, *values: Any) -> DBAPICursor:
+        """Run once; the cursor then holds the rows or the row count."""
+        cursor.execute(self._text, self._bind(values))
+        return cursor
+
+    def run_many(self, cursor: DBAPICursor, rows: Iterable[Row]) -> None:
+        """Run once per row."""
+        cursor.executemany(self._text, [self._bind(row) for row in rows] if self._by_name else list(rows))
+
+    def _bind(self, values: Row) -> Any:
+        return dict(zip(self._names, values, strict=True)) if self._by_name else values
+
+
+def insert_row(engine: Engine, table: Table) -> Statement:
+    """INSERT with a value for every column, in the order of the table."""
+    return Statement(engine, table.insert(), table.columns.keys())
+
+
+class Connections:
+    """Hands out driver connections of one engine; every database fault becomes Unavailable."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._errors = database_errors(engine)
+        self._begin = begin_text(engine)
+
+    @contextmanager
+    def reading(self) -> Iterator[DBAPICursor]:
+        """A cursor for reads: each statement sees one committed state."""
+        try:
+            connection = self._engine.raw_connection()
+        except self._errors as fault:
+            raise _unavailable(fault) from fault
+        try:
+            yield connection.cursor()
+        except self._errors as fault:
+            connection.invalidate(fault)
+            raise _unavailable(fault) from fault
+        finally:
+            connection.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[DBAPICursor]:
+        """One write transaction: committed at the end of the block, rolled back by whatever leaves it early.
+
+        After Unavailable the fate of the transaction is unknown: it may be durable.
+        """
+        connection: PoolProxiedConnection | None = None
+        try:
+            connection = self._engine.raw_connection()
+            cursor = connection.cursor()
+            cursor.execute(self._begin)
+            yield cursor
+            connection.commit()
+        except BaseException as fault:
+            # A fresh connection next time: nothing that this one believes is trusted any more. Closing it rolls back.
+            if connection is not None:
+                connection.invalidate(fault)
+            if isinstance(fault, self._errors):
+                raise _unavailable(fault) from fault
+            raise
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def _unavailable(fault: BaseException) -> SignerError:
+    return Unavailable(
+        "ledger-unavailable",
+        f"the ledger database failed: {describe_fault(fault)}",
+        remedy="try again; the operator looks at the disk and the database",
+    )

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Documents: the bytes that leaves name by sha256, kept once each in the transaction of the first leaf that does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from signer.errors import Malformed
+from signer.formats.canonical import sha256_hex
+from signer.ledger.leaves import (
+    Activation,
+    Decision,
+    Evidence,
+    Genesis,
+    HaltLeaf,
+    Key,
+    Leaf,
+    Outcome,
+    ResumeLeaf,
+    Trust,
+)
+
+MAX_DOCUMENT = 16 * 1024 * 1024
+CANONICAL_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """Bytes under their sha256; raises Malformed when the digest is of other bytes or there are too many."""
+
+    digest: str
+    media_type: str
+    data: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.data) > MAX_DOCUMENT:
+            raise Malformed("too-large", f"a document of the ledger is at most {MAX_DOCUMENT} bytes")
+        if sha256_hex(self.data) != self.digest:
+            raise Malformed("digest-mismatch", f"the document is not the one with sha256 {self.digest[:64]}")
+
+    @classmethod
+    def of(cls, data: bytes, *, media_type: str = CANONICAL_JSON) -> StoredDocument:
+        """The document that `data` is."""
+        return cls(sha256_hex(data), media_type, data)
+
+
+def named_documents(leaf: Leaf) -> tuple[str, ...]:
+    """The sha256 digests of every document that must stand beside `leaf`."""
+    match leaf:
+        case Genesis() | Key() | HaltLeaf():
+            return ()
+        case Activation() | Trust():
+            return (leaf.digest, *leaf.signatures)
+        case Evidence():
+            return (leaf.digest, leaf.subjects)
+        case Decision():
+            return (leaf.subjects, leaf.facts, leaf.findings, leaf.evidence)
+        case Outcome():
+            return tuple(each.bundle for each in leaf.signatures if each.bundle is not None)
+        case ResumeLeaf():
+            return leaf.signatures
+
+
+class _Subject(msgspec.Struct, frozen=True):
+    digest: dict[str, str]
+
+
+class _Subjects(msgspec.Struct, frozen=True):
+    subjects: tuple[_Subject, ...]
+
+
+class _SubjectDigests(msgspec.Struct, frozen=True):
+    subjects: tuple[str, ...]
+
+
+class EvidenceUse(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a decision's evidence document; `new` is kept by this decision's leaf."""
+
+    digest: str
+    media_type: str
+    kind: str
+    subjects: tuple[str, ...]
+    new: bool
+
+
+class _EvidenceUses(msgspec.Struct, frozen=True):
+    evidence: tuple[EvidenceUse, ...]
+
+
+class _Provenance(msgspec.Struct, frozen=True):
+    repository: str | None
+    commit: str | None
+
+
+class _EvidenceFacts(msgspec.Struct, frozen=True):
+    provenance: tuple[_Provenance, ...]
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    evidence: _EvidenceFacts
+
+
+# Readers of the parts that projections index; the full types decode ten times as much.
+_subjects = msgspec.json.Decoder(_Subjects)
+_subject_digests = msgspec.json.Decoder(_SubjectDigests)
+_evidence_uses = msgspec.json.Decoder(_EvidenceUses)
+_facts = msgspec.json.Decoder(_Facts)
+
+
+def read_subjects(data: bytes) -> tuple[str, ...]:
+    """Every `algorithm:hex` of a subjects document, {"subjects": [{"name": …, "digest": {…}}]}, each once."""
+    subjects = _decode(_subjects, data).subjects
+    return tuple(dict.fromkeys(f"{algorithm}:{value}" for each in subjects for algorithm, value in each.digest.items()))
+
+
+def read_subject_digests(data: bytes) -> tuple[str, ...]:
+    """The digests of an evidence leaf's subjects document, {"subjects": ["sha256:…"]}, each once."""
+    return tuple(dict.fromkeys(_decode(_subject_digests, data).subjects))
+
+
+def read_evidence_uses(data: bytes) -> tuple[EvidenceUse, ...]:
+    """The lines of an evidence document, {"evidence": [{"digest": …, "new": true, …}]}."""
+    return _decode(_evidence_uses, data).evidence
+
+
+def read_sources(data: bytes) -> tuple[tuple[str, str], ...]:
+    """(repository, commit) of each provenance in a facts document, each pair once, "" for what is not stated."""
+    stated = ((each.repository or "", each.commit or "") for each in _decode(_facts, data).evidence.provenance)
+    return tuple(dict.fromkeys(each for each in stated if any(each)))
+
+
+_Form = TypeVar("_Form", bound=msgspec.Struct)
+
+
+def _decode(decoder: msgspec.json.Decoder[_Form], data: bytes) -> _Form:
+    try:
+        return decoder.decode(data)
+    except msgspec.MsgspecError as fault:
+        raise Malformed("malformed-document", f"a document of the ledger has another form: {fault}") from None

@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers questions about the ledger: each one bounded and found through an index.
+
+Leaves and documents are hashed again whenever they are read. A reader writes nothing; web opens it on a read-only
+engine. Each statement sees one committed state, and what several statements combine never changes once written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine, bindparam, func, select
+
+from signer.db import tables
+from signer.db.engine import database_errors, describe_fault
+from signer.db.statements import Connections, Row, Statement
+from signer.errors import Malformed, Misconfigured, Unavailable
+from signer.formats.canonical import sha256_hex
+from signer.formats.rfc3339 import format_time, parse_time
+from signer.formats.trust import encode_trust_file
+from signer.ledger.documents import StoredDocument
+from signer.ledger.leaves import Outcome, PolicyRef, Trust, decode_leaf
+from signer.ledger.rows import (
+    ActiveDocument,
+    CheckpointRow,
+    DecisionRow,
+    HaltRow,
+    HeadRow,
+    IndexedEvidence,
+    KeyRow,
+    OutcomeRow,
+    ReplayRow,
+    TrustRow,
+)
+from signer.ledger.stored_tree import StoredTree
+from signer.tlog.merkle import Edge, leaf_hash
+from signer.tlog.strict import HASH_BYTES
+from signer.tlog.tiles import WIDTH, encode_entries, tile_width
+
+MAX_LEAVES = 1024
+MAX_DECISIONS = 200
+MAX_EVIDENCE = 10_000
+"""A judge sees all evidence of a subject or none: more than this is refused, never cut off."""
+
+
+class Reader:
+    """Queries over one engine; safe in any number of threads. Raises Unavailable when the database fails."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._connections = Connections(engine)
+        self._tree = StoredTree(engine)
+        t = tables
+        evidence, subject = t.evidence.c, t.evidence_subject.c
+        active = select(t.activation, t.document.c.data).join(t.document)
+        newest = select(func.max(t.activation.c.leaf)).where(t.activation.c.document == bindparam("document"))
+
+        self._head = Statement(engine, select(t.head.c.size, t.head.c.edge, t.head.c.root), [])
+        self._leaf = Statement(
+            engine, select(t.leaf.c.hash, t.leaf.c.body).where(t.leaf.c.idx == bindparam("index")), ["index"]
+        )
+        self._leaves = Statement(
+            engine,
+            select(t.leaf.c.idx, t.leaf.c.hash, t.leaf.c.body)
+            .where(t.leaf.c.idx >= bindparam("start"), t.leaf.c.idx < bindparam("stop"))
+            .order_by(t.leaf.c.idx),
+            ["start", "stop"],
+        )
+        self._document = Statement(
+            engine,
+            select(t.document.c.media_type, t.document.c.data).where(t.document.c.digest == bindparam("digest")),
+            ["digest"],
+        )
+        self._active = Statement(
+            engine,
+            active.where(
+                t.activation.c.leaf == newest.where(t.activation.c.name == bindparam("name")).scalar_subquery()
+            ),
+            ["document", "name"],
+        )
+        self._active_all = Statement(
+            engine,
+            active.where(t.activation.c.leaf.in_(newest.group_by(t.activation.c.name))).order_by(t.activation.c.name),
+            ["document"],
+        )
+        self._trust = Statement(
+            engine,
+            select(t.trust.c.leaf, t.leaf.c.body, t.document.c.data)
+            .join(t.leaf, t.leaf.c.idx == t.trust.c.leaf)
+            .join(t.document, t.document.c.digest == t.trust.c.digest)
+            .where(t.trust.c.leaf == select(func.max(t.trust.c.leaf)).scalar_subquery()),
+            [],
+        )
+        self._evidence = Statement(engine, select(t.evidence).where(evidence.digest == bindparam("digest")), ["digest"])
+        self._evidence_of = Statement(
+            engine,
+            select(t.evidence).join(t.evidence_subject).where(subject.subject == bindparam("subject")),
+            ["subject"],
+        )
+        self._evidence_subjects = Statement(
+            engine,
+            select(subject.subject).where(subject.digest == bindparam("digest")).order_by(subject.subject),
+            ["digest"],
+        )
+        self._decision = Statement(
+            engine, select(t.decision).where(t.decision.c.request == bindparam("request")), ["request"]
+        )
+        self._decision_at = Statement(
+            engine, select(t.decision).where(t.decision.c.leaf == bindparam("leaf")), ["leaf"]
+        )
+        self._open = Statement(engine, select(t.decision).join(t.open_decision).order_by(t.decision.c.leaf), [])
+        self._outcome = Statement(
+            engine,
+            select(t.outcome.c.leaf, t.leaf.c.hash, t.leaf.c.body)
+            .join(t.leaf, t.leaf.c.idx == t.outcome.c.leaf)
+            .where(t.outcome.c.decision == bindparam("decision")),
+            ["decision"],
+        )
+        self._replay = Statement(
+            engine,
+            select(t.idempotency.c.body, t.idempotency.c.request, t.idempotency.c.decision).where(
+                t.idempotency.c.principal == bindparam("principal"), t.idempotency.c.key == bindparam("key")
+            ),
+            ["principal", "key"],
+        )
+        self._keys = Statement(engine, select(t.key_event).order_by(t.key_event.c.leaf), [])
+        self._halted = Statement(
+            engine,
+            select(t.halt).where(
+                t.halt.c.leaf == select(func.max(t.halt.c.leaf)).where(t.halt.c.resumed.is_(None)).scalar_subquery()
+            ),
+            [],
+        )
+        self._covering = Statement(
+            engine,
+            select(t.checkpoint).where(
+                t.checkpoint.c.size
+                == select(func.min(t.checkpoint.c.size))
+                .where(t.checkpoint.c.size > bindparam("leaf"))
+                .scalar_subquery()
+            ),
+            ["leaf"],
+        )
+        self._latest = Statement(
+            engine,
+            select(t.checkpoint).where(t.checkpoint.c.size == select(func.max(t.checkpoint.c.size)).scalar_subquery()),
+            [],
+        )
+
+    # The tree
+
+    def head(self) -> HeadRow:
+        """The committed size and root; size 0 before genesis."""
+        edge = self.edge()
+        return HeadRow(edge.size, edge.root())
+
+    def edge(self) -> Edge:
+        """The complete subtrees of the committed tree; raises Misconfigured when the head row contradicts itself."""
+        row = self._one(self._head)
+        if row is None:
+            return Edge(0, ())
+        size, packed, root = row
+        hashes = tuple(packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES))
+        try:
+            edge = Edge(size, hashes)
+        except ValueError as fault:
+            raise _damaged(f"the head does not fit its size: {fault}") from None
+        if edge.root() != root:
+            raise _damaged("the edge of the head does not fold to its root")
+        return edge
+
+    def stored_edge(self, size: int) -> Edge:
+        """The edge of the tree of `size` as the stored hashes make it, without the head row."""
+        return self._tree.edge(size)
+
+    def leaf(self, index: int) -> bytes:
+        """The bytes of one leaf; raises Malformed when there is none."""
+        row = self._one(self._leaf, index)
+        if row is None:
+            raise Malformed("not-found", f"the ledger has no leaf {index}")
+        return _checked_leaf(index, *row)
+
+    def leaves(self, start: int, stop: int) -> tuple[bytes, ...]:
+        """The bytes of the leaves start … stop-1, as far as they exist; at most 1024 of them."""
+        _require_range(start, stop)
+        rows = self._all(self._leaves, start, stop)
+        if [row[0] for row in rows] != list(range(start, start + len(rows))):
+            raise _damaged(f"leaves are missing between {start} and {stop}")
+        return tuple(_checked_leaf(*row) for row in rows)
+
+    def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
+        """The proof of leaf `index` in the tree of `size`; raises Malformed outside the tree."""
+        return self._tree.inclusion(index, size)
+
+    def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
+        """The proof that the tree of `size` extends the tree of `old`; raises Malformed outside the tree."""
+        return self._tree.consistency(old, size)
+
+    def hash_tile(self, level: int, n: int, width: int) -> bytes:
+        """The first `width` hashes of a tile; raises Malformed where the tree has fewer."""
+        hashes = self._tree.tile(level, n, width) if 0 < width <= WIDTH else ()
+        if len(hashes) != width or not hashes:
+            raise Malformed("not-found", "the ledger has no such tile")
+        return b"".join(hashes)
+
+    def entry_bundle(self, n: int, width: int) -> bytes:
+        """The first `width` entries of a bundle; raises Malformed where the tree has fewer."""
+        entries = self.leaves(n * WIDTH, n * WIDTH + width) if 0 < width <= WIDTH and n >= 0 else ()
+        if len(entries) != width or not entries:
+            raise Malformed("not-found", "the ledger has no such entry bundle")
+        return encode_entries(entries)
+
+    def tile_width(self, level: int, n: int) -> int:
+        """How wide a tile is in the committed tree: 0 when there is none."""
+        return tile_width(self.edge().size, level=level, n=n)
+
+    def checkpoint_covering(self, leaf: int) -> CheckpointRow | None:
+        """The first checkpoint whose tree holds this leaf: always the same one for the same leaf."""
+        row = self._one(self._covering, leaf)
+        return None if row is None else CheckpointRow(*row)
+
+    def latest_checkpoint(self) -> CheckpointRow | None:
+        """The newest checkpoint that is committed."""
+        row = self._one(self._latest)
+        return None if row is None else CheckpointRow(*row)
+
+    # Documents
+
+    def document(self, digest: str) -> StoredDocument | None:
+        """A document by its sha256."""
+        row = self._one(self._document, digest)
+        return None if row is None else StoredDocument(digest, row[0], _checked_document(digest, row[1]))
+
+    def active(self, document: str, name: str) -> ActiveDocument | None:
+        """The `policy` or `access` document of this name that is in force."""
+        row = self._one(self._active, document, name)
+        return None if row is None else _active(row)
+
+    def active_all(self, document: str) -> tuple[ActiveDocument, ...]:
+        """All documents of this sort that are in force, by name."""
+        return tuple(_active(row) for row in self._all(self._active_all, document))
+
+    def trust(self) -> TrustRow | None:
+        """The trust file in force."""
+        row = self._one(self._trust)
+        if row is None:
+            return None
+        index, body, data = row
+        leaf = decode_leaf(body)
+        assert isinstance(leaf, Trust)
+        envelopes = [self._needed(digest) for digest in leaf.signatures]
+        file = encode_trust_file(_checked_document(leaf.digest, data), envelopes)
+        return TrustRow(leaf.version, leaf.digest, file, index)
+
+    def _needed(self, digest: str) -> bytes:
+        document = self.document(digest)
+        if document is None:
+            raise _damaged(f"the document {digest} that a leaf names is missing")
+        return document.data
+
+    # Evidence
+
+    def evidence(self, digest: str) -> IndexedEvidence | None:
+        """Kept evidence by the sha256 of its bytes."""
+        row = self._one(self._evidence, digest)
+        return None if row is None else self._indexed(row)
+
+    def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]:
+        """All kept evidence about any of these subjects (`sha256:…`, `gitCommit:…`), in receipt order.
+
+        Raises Malformed (too-much-evidence) beyond 10,000 items: a cut list could hide the one that denies.
+        """
+        rows: dict[str, Row] = {}
+        with self._connections.reading() as cursor:
+            for subject in dict.fromkeys(subject_digests):
+                rows.update((row[0], row) for row in self._evidence_of.run(cursor, subject).fetchall())
+                if len(rows) > MAX_EVIDENCE:
+                    raise Malformed(
+                        "too-much-evidence",
+                        f"more than {MAX_EVIDENCE} pieces of evidence are kept about these subjects",
+                        remedy="ask for fewer subjects at once",
+                    )
+        found = (self._indexed(row) for row in rows.values())
+        return tuple(sorted(found, key=lambda each: (each.leaf, each.position)))
+
+    def _indexed(self, row: Row) -> IndexedEvidence:
+        digest, media_type, kind, size, leaf, position, principal, policy = row
+        subjects = tuple(each[0] for each in self._all(self._evidence_subjects, digest))
+        return IndexedEvidence(digest, media_type, kind, size, leaf, position, principal, policy, subjects)
+
+    # Decisions and outcomes
+
+    def decision(self, request_id: str) -> DecisionRow | None:
+        """The decision of one request."""
+        row = self._one(self._decision, request_id)
+        return None if row is None else _decision(row)
+
+    def decision_at(self, leaf: int) -> DecisionRow | None:
+        """The decision that stands at one leaf."""
+        row = self._one(self._decision_at, leaf)
+        return None if row is None else _decision(row)
+
+    def decisions(
+        self,
+        *,
+        digest: str | None = None,
+        repository: str | None = None,
+        commit: str | None = None,
+        principal: str | None = None,
+        verdict: str | None = None,
+        environment: str | None = None,
+        policy: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[DecisionRow, ...]:
+        """Decisions that match every filter, newest first, at most 200.
+
+        `digest` is `algorithm:hex`; `since` is inclusive, `until` exclusive; `before` is the leaf index of the last
+        row of the page before.
+        """
+        decision, source = tables.decision, tables.decision_source
+        query = select(decision).order_by(decision.c.leaf.desc()).limit(max(1, min(limit, MAX_DECISIONS)))
+        equal = {"principal": principal, "verdict": verdict, "environment": environment, "policy": policy}
+        for name, value in equal.items():
+            if value is not None:
+                query = query.where(decision.c[name] == value)
+        if digest is not None:
+            subject = tables.decision_subject
+            query = query.join(subject, subject.c.leaf == decision.c.leaf).where(subject.c.digest == digest)
+        if repository is not None or commit is not None:
+            sources = select(source.c.leaf)
+            sources = sources if repository is None else sources.where(source.c.repository == repository)
+            sources = sources if commit is None else sources.where(source.c.commit == commit)
+            query = query.where(decision.c.leaf.in_(sources))
+        if since is not None:
+            query = query.where(decision.c.time >= format_time(since))
+        if until is not None:
+            query = query.where(decision.c.time < format_time(until))
+        if before is not None:
+            query = query.where(decision.c.leaf < before)
+        try:
+            with self._engine.connect() as connection:
+                return tuple(_decision(tuple(row)) for row in connection.execute(query))
+        except database_errors(self._engine) as fault:
+            raise Unavailable("ledger-unavailable", f"the ledger database failed: {describe_fault(fault)}") from fault
+
+    def open_decisions(self, *, limit: int = MAX_LEAVES) -> tuple[DecisionRow, ...]:
+        """Allowed decisions without an outcome, oldest first: signing, or orphans of a crash."""
+        with self._connections.reading() as cursor:
+            return tuple(_decision(tuple(row)) for row in self._open.run(cursor).fetchmany(limit))
+
+    def outcome(self, decision_leaf: int) -> OutcomeRow | None:
+        """How the signing of one allowed decision ended; None while it is open."""
+        row = self._one(self._outcome, decision_leaf)
+        if row is None:
+            return None
+        index, stored_hash, body = row
+        leaf = decode_leaf(_checked_leaf(index, stored_hash, body))
+        assert isinstance(leaf, Outcome)
+        time = parse_time(leaf.time, what="time of the outcome")
+        return OutcomeRow(index, leaf.decision, leaf.request, time, leaf.status, leaf.reason, leaf.signatures)
+
+    def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
+        """What this principal last asked under an Idempotency-Key with this sha256."""
+        row = self._one(self._replay, principal, key_digest)
+        return None if row is None else ReplayRow(*row)
+
+    # Keys and halts
+
+    def keys(self) -> tuple[KeyRow, ...]:
+        """Every key event, oldest first."""
+        return tuple(_key(row) for row in self._all(self._keys))
+
+    def halted(self) -> HaltRow | None:
+        """The newest halt that is not resumed; None while signing is allowed."""
+        row = self._one(self._halted)
+        if row is None:
+            return None
+        leaf, reason, principal, time, _ = row
+        return HaltRow(leaf, reason, principal, parse_time(time, what="time of the halt"))
+
+    def _one(self, statement: Statement, *values: object) -> Row | None:
+        with self._connections.reading() as cursor:
+            row: Row | None = statement.run(cursor, *values).fetchone()
+            return row
+
+    def _all(self, statement: Statement, *values: object) -> Sequence[Row]:
+        with self._connections.reading() as cursor:
+            rows: Sequence[Row] = statement.run(cursor, *values).fetchall()
+            return rows
+
+
+def _decision(row: Row) -> DecisionRow:
+    leaf, request, time, principal, name, version, digest, *rest = row
+    when = parse_time(time, what="time of the decision")
+    policy = PolicyRef(name=name, version=version, digest=digest)
+    return DecisionRow(leaf, request, when, principal, policy, *rest)
+
+
+def _key(row: Row) -> KeyRow:
+    leaf, event, name, kid, purpose, algorithm, spki, principal, time = row
+    when = parse_time(time, what="time of the key")
+    return KeyRow(leaf, event, name, kid, purpose, algorithm, spki, principal, when)
+
+
+def _active(row: Row) -> ActiveDocument:
+    leaf, _, name, version, digest, _, _, data = row
+    return ActiveDocument(name, version, digest, _checked_document(digest, data), leaf)
+
+
+def _checked_leaf(index: int, stored_hash: bytes, body: bytes) -> bytes:
+    if leaf_hash(body) != stored_hash:
+        raise _damaged(f"the bytes of leaf {index} are not those that were hashed")
+    return body
+
+
+def _checked_document(digest: str, data: bytes) -> bytes:
+    if sha256_hex(data) != digest:
+        raise _damaged(f"the bytes of the document {digest} are not those that were hashed")
+    return data
+
+
+def _require_range(start: int, stop: int) -> None:
+    if not 0 <= start <= stop <= start + MAX_LEAVES:
+        raise Malformed("invalid-range", f"a range of leaves starts at 0 or later and has at most {MAX_LEAVES} leaves")
+
+
+def _damaged(why: str) -> Misconfigured:
+    return Misconfigured(
+        "ledger-damaged",
+        why,
+        remedy="stop, keep the files as they are, and restore the ledger from a copy that passes `signer log verify`",
+    )

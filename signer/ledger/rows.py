@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the reader answers: frozen rows, with aware times and whole values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from signer.ledger.leaves import PolicyRef, SignatureEntry
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """The tree that is committed."""
+
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """A signed checkpoint; it may be published once the guard holds it or a later one."""
+
+    size: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveDocument:
+    """A policy or access document in force, and the leaf that activated it."""
+
+    name: str
+    version: int
+    digest: str
+    data: bytes
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRow:
+    """The trust document in force: its sha256, and the trust file with the owners' signatures."""
+
+    version: int
+    digest: str
+    file: bytes
+    leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedEvidence:
+    """Evidence that the ledger keeps; `leaf` and `position` are of its first receipt."""
+
+    digest: str
+    media_type: str
+    kind: str
+    size: int
+    leaf: int
+    position: int
+    principal: str
+    policy: str
+    subjects: tuple[str, ...]
+
+    @property
+    def received(self) -> int:
+        """Receipt order as one number, always above 0: smaller was received earlier."""
+        return (self.leaf << 16) + self.position
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision leaf; `subjects`, `facts`, `findings` and `evidence` are digests of documents."""
+
+    leaf: int
+    request_id: str
+    time: datetime
+    principal: str
+    policy: PolicyRef
+    access: str
+    environment: str
+    verdict: str
+    subjects: str
+    facts: str
+    findings: str
+    evidence: str
+    first: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """The outcome of one allowed decision."""
+
+    leaf: int
+    decision: int
+    request_id: str
+    time: datetime
+    status: str
+    reason: str
+    signatures: tuple[SignatureEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRow:
+    """What a principal last asked under one Idempotency-Key: `body` is the sha256 of the raw body."""
+
+    body: str
+    request_id: str
+    decision_leaf: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An event in a key's life; `spki` is DER."""
+
+    leaf: int
+    event: str
+    name: str
+    kid: str
+    purpose: str
+    algorithm: str
+    spki: bytes
+    principal: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HaltRow:
+    """A halt that no resume has ended."""
+
+    leaf: int
+    reason: str
+    principal: str
+    time: datetime
