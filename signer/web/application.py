@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What views need, handed to `create_app`: one worker's connections and values, and no global."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from signer.custodian.commands import Command, Reply
+from signer.ledger.guard import Guard
+from signer.ledger.reader import Reader
+from signer.telemetry.logs import Log
+from signer.telemetry.metrics import Metrics
+from signer.web.documents import Documents
+from signer.web.peer import Peer, gunicorn_peer
+from signer.web.quotas import Quotas
+
+
+class Custodian(Protocol):
+    """The only way to change anything; raises Unavailable when it cannot be asked."""
+
+    def ask(self, command: Command) -> Reply:
+        """Send one command and wait for its reply."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """One worker's view of the authority."""
+
+    reader: Reader
+    custodian: Custodian
+    guard: Guard
+    """Read only: the checkpoint in it is what the world may see."""
+    documents: Documents
+    quotas: Quotas
+    metrics: Metrics
+    log: Log
+    peer: Peer
+    clock: Callable[[], datetime]
+    new_request_id: Callable[[], str]
+    body_limit: int
+    certificate: Path
+    metrics_directory: Path
+
+
+def open_application(
+    *,
+    reader: Reader,
+    custodian: Custodian,
+    guard: Guard,
+    log: Log,
+    body_limit: int,
+    workers: int,
+    certificate: Path,
+    metrics_directory: Path,
+) -> Application:
+    """The application of a worker of the real server; call it after the fork."""
+    return Application(
+        reader=reader,
+        custodian=custodian,
+        guard=guard,
+        documents=Documents(reader),
+        quotas=Quotas(workers=workers, monotonic=time.monotonic),
+        metrics=Metrics(CollectorRegistry()),
+        log=log,
+        peer=gunicorn_peer,
+        clock=lambda: datetime.now(UTC),
+        new_request_id=lambda: secrets.token_hex(16),
+        body_limit=body_limit,
+        certificate=certificate,
+        metrics_directory=metrics_directory,
+    )

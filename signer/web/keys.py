@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Public keys and the trust file: what a verifier needs, open to all.
+
+A key id is the base64 sha256 of the SPKI; in a path it is spelt base64url without padding.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from flask import Blueprint, Response
+
+from signer.formats.canonical import canonical
+from signer.formats.jwks import MEDIA_TYPE as JWKS_TYPE, jwk, jwks
+from signer.formats.spki import load_spki
+from signer.formats.strict_base64 import decode_base64, encode_base64
+from signer.formats.trust import TrustDocument, parse_trust_file
+from signer.ledger.rows import KeyRow
+from signer.web.answers import JSON
+from signer.web.application import Application
+from signer.web.judging import out_of_reach
+from signer.web.resource import Answer, Resource
+
+_FRESH = "public, max-age=60"
+
+
+def keys(application: Application) -> Blueprint:
+    """The resource of public keys."""
+    resource = Resource("keys", "Public keys and the owners' trust file.")
+
+    @resource.get("/v1/keys", Answer(schema={"type": "object"}, description="Every key that was ever made"))
+    def list_keys() -> Response:
+        """List keys with their purpose, and their status in the owners' trust document."""
+        trust = _trust(application)
+        listed = [_key(row, trust) for row in _created(application)]
+        return _fresh(Response(canonical({"keys": listed}), mimetype=JSON))
+
+    @resource.get("/v1/keys/<string:kid>.pem", Answer(media_type="application/x-pem-file"))
+    def pem(kid: str) -> Response:
+        """Serve one public key as PEM (SubjectPublicKeyInfo)."""
+        for row in _created(application):
+            if url_kid(row.kid) == kid:
+                text = load_spki(row.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+                return _fresh(Response(text, mimetype="application/x-pem-file"))
+        raise out_of_reach()
+
+    @resource.get("/.well-known/jwks.json", Answer(media_type=JWKS_TYPE))
+    def key_set() -> Response:
+        """Serve the keys that the owners vouch for as a JWK Set (RFC 7517); compromised ones are not in it."""
+        trust = _trust(application)
+        vouched = () if trust is None else trust.keys
+        members = [jwk(key.spki, alg=key.algorithm) for key in vouched if key.status != "compromised"]
+        return _fresh(Response(jwks(members), mimetype=JWKS_TYPE))
+
+    @resource.get("/v1/trust", Answer(schema={"type": "object"}, description="The trust file"))
+    def trust_file() -> Response:
+        """Serve the trust file in force, byte for byte."""
+        row = application.reader.trust()
+        if row is None:
+            raise out_of_reach()
+        return _fresh(Response(row.file, mimetype=JSON))
+
+    return resource.blueprint
+
+
+def url_kid(kid: str) -> str:
+    """A key id as a path segment: base64url without padding."""
+    return urlsafe_b64encode(decode_base64(kid, what="key id")).decode("ascii").rstrip("=")
+
+
+def _created(application: Application) -> list[KeyRow]:
+    events = application.reader.keys()
+    return [row for row in events if row.event == "created"]
+
+
+def _trust(application: Application) -> TrustDocument | None:
+    """What the owners say; the ledger accepted their signatures before it was stored."""
+    row = application.reader.trust()
+    return None if row is None else parse_trust_file(row.file).trust
+
+
+def _key(row: KeyRow, trust: TrustDocument | None) -> dict[str, Any]:
+    vouched = None if trust is None else trust.key(row.kid)
+    return {
+        "name": row.name,
+        "kid": row.kid,
+        "purpose": row.purpose,
+        "algorithm": row.algorithm,
+        "spki": encode_base64(row.spki),
+        "status": "unpublished" if vouched is None else vouched.status,
+        "pem": f"/v1/keys/{url_kid(row.kid)}.pem",
+        "leaf": row.leaf,
+    }
+
+
+def _fresh(response: Response) -> Response:
+    response.headers["Cache-Control"] = _FRESH
+    return response

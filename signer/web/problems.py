@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Problems: the only place that knows which HTTP status an error code has (RFC 9457).
+
+    HTTP/1.1 409 Conflict
+    Content-Type: application/problem+json
+
+    {"detail":"1 rule cannot be decided","request_id":"…","retryable":false,"status":409,
+     "title":"Evidence missing","type":"urn:signing-authority:problem:evidence-missing","violations":[…]}
+
+Views raise; `problem_of` turns what they raised into an answer. Bodies are canonical JSON, so that the same
+judgement gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from werkzeug.exceptions import HTTPException
+
+from signer.errors import Malformed, Misconfigured, Refused, SignerError, Unavailable
+from signer.formats.canonical import canonical
+
+PREFIX = "urn:signing-authority:problem:"
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[str, int] = {
+    # The caller's request cannot be understood.
+    "duplicate-key": 400,
+    "invalid-digest": 400,
+    "invalid-encoding": 400,
+    "invalid-idempotency-key": 400,
+    "invalid-key": 400,
+    "invalid-subject": 400,
+    "malformed-json": 400,
+    "malformed-request": 400,
+    "untrusted-header": 400,
+    "client-identity-required": 401,
+    "not-authorised": 403,
+    # Unknown and forbidden alike.
+    "not-found": 404,
+    "method-not-allowed": 405,
+    "too-large": 413,
+    "uri-too-long": 414,
+    "unsupported-media-type": 415,
+    "headers-too-large": 431,
+    # Evidence that is not judged.
+    "evidence-invalid": 422,
+    "subject-mismatch": 422,
+    # Judged.
+    "denied": 403,
+    "evidence-missing": 409,
+    "waiting-for-approval": 202,
+    # State.
+    "idempotency-conflict": 409,
+    "outcome-unknown": 409,
+    "halted": 423,
+    "over-quota": 429,
+    # Nothing was decided or nothing was signed: later is another day.
+    "internal": 500,
+    "stale": 503,
+    "custodian-unavailable": 503,
+    "ledger-unavailable": 503,
+}
+"""Every code that an answer may carry; a test finds every code that the server's rooms raise."""
+
+RETRYABLE = frozenset({202, 423, 429, 503})
+"""Statuses after which the same request, key and body, may end otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem document; `members` are what a judged answer adds."""
+
+    code: str
+    detail: str
+    remedy: str = ""
+    request_id: str = ""
+    status: int = 0
+    """Zero: as the table says."""
+    violations: tuple[Mapping[str, Any], ...] = ()
+    members: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The code as words."""
+        words = self.code.replace("-", " ")
+        return words[:1].upper() + words[1:]
+
+    @property
+    def http_status(self) -> int:
+        """The status that the answer carries."""
+        return self.status or status_of(self.code)
+
+    def body(self) -> bytes:
+        """Canonical bytes of the document."""
+        status = self.http_status
+        document: dict[str, Any] = {
+            "type": PREFIX + self.code,
+            "title": self.title,
+            "status": status,
+            "detail": self.detail,
+            "retryable": status in RETRYABLE,
+            "violations": [dict(violation) for violation in self.violations],
+            **self.members,
+        }
+        if self.remedy:
+            document["remedy"] = self.remedy
+        if self.request_id:
+            document["request_id"] = self.request_id
+        return canonical(document)
+
+
+def status_of(code: str, error: SignerError | None = None) -> int:
+    """The HTTP status of a code; one that the table lacks falls to its family, never to a success."""
+    known = STATUS.get(code)
+    if known is not None:
+        return known
+    match error:
+        case Malformed():
+            return 400
+        case Refused():
+            return 403
+        case Unavailable():
+            return 503
+        case Misconfigured() | SignerError() | None:
+            return 500
+
+
+def problem_of(error: SignerError, *, request_id: str) -> Problem:
+    """The problem that a raised error is for its caller."""
+    if isinstance(error, Misconfigured):
+        return internal(request_id=request_id)
+    return Problem(
+        error.code,
+        error.detail,
+        remedy=error.remedy,
+        request_id=request_id,
+        status=status_of(error.code, error),
+    )
+
+
+def problem_of_http(error: HTTPException, *, request_id: str) -> Problem:
+    """The problem for what Flask and werkzeug raise by themselves; their texts may quote the caller."""
+    match error.code:
+        case 404:
+            return Problem("not-found", "there is nothing here", request_id=request_id)
+        case 405:
+            return Problem(
+                "method-not-allowed",
+                "this resource has no such method",
+                remedy="see the Allow header",
+                request_id=request_id,
+            )
+        case 413:
+            return too_large(request_id=request_id)
+        case 415:
+            return Problem("unsupported-media-type", "the body has another type", request_id=request_id)
+        case code if code is not None and 400 <= code < 500:  # noqa: PLR2004 - the class of client errors
+            return Problem("malformed-request", "the request cannot be understood", request_id=request_id)
+        case _:
+            return internal(request_id=request_id)
+
+
+def too_large(*, request_id: str = "") -> Problem:
+    """The body exceeds the cap, however it was framed."""
+    return Problem(
+        "too-large", "the body is larger than this server accepts", remedy="send less", request_id=request_id
+    )
+
+
+def internal(*, request_id: str) -> Problem:
+    """A fault of ours: nothing of it is told but the id under which the log has it."""
+    return Problem(
+        "internal",
+        "the server failed; nothing was signed for this answer",
+        remedy="tell the operator the request_id",
+        request_id=request_id,
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is this worker able to serve a signature: database, guard, custodian, documents, certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from signer.custodian.commands import Status, StatusReport
+from signer.errors import SignerError
+from signer.web.application import Application
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """What was found; ready when no problem was. Numbers are None where nobody could be asked."""
+
+    problems: tuple[str, ...]
+    tree_size: int | None
+    halted: bool | None
+    keys_ready: int | None
+    certificate_expiry: float | None
+    """Seconds since the epoch."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests for signatures may be sent here."""
+        return not self.problems
+
+    def gauges(self) -> Iterable[tuple[str, str, float]]:
+        """The same as metrics."""
+        yield "signer_up", "1 when the authority can sign.", float(self.ready)
+        for name, text, value in (
+            ("signer_halted", "1 while all signing is halted.", self.halted),
+            ("signer_log_tree_size", "Leaves in the ledger.", self.tree_size),
+            ("signer_keys_ready", "Keys that a token has proved to hold.", self.keys_ready),
+            ("signer_cert_expiry_timestamp_seconds", "End of the server certificate.", self.certificate_expiry),
+        ):
+            if value is not None:
+                yield name, text, float(value)
+
+
+def look(application: Application) -> Readiness:
+    """Look at everything now; whatever raises is a problem, named by its code alone."""
+    problems: list[str] = []
+    tree_size = published = expiry = None
+    report: StatusReport | None = None
+    try:
+        tree_size = application.reader.head().size
+        application.documents.access()
+    except SignerError as fault:
+        problems.append(f"ledger: {fault.code}: {fault.detail}")
+    try:
+        published = application.guard.read()
+    except SignerError as fault:
+        problems.append(f"guard: {fault.code}: {fault.detail}")
+    if tree_size is not None and published is not None and published.size > tree_size:
+        problems.append("ledger: the database is older than the published checkpoint: restore it")
+    try:
+        reply = application.custodian.ask(Status())
+    except SignerError as fault:
+        problems.append(f"custodian: {fault.code}: {fault.detail}")
+    else:
+        if isinstance(reply, StatusReport):
+            report = reply
+            problems += [f"custodian: {problem}" for problem in reply.problems]
+            if not reply.ready and not reply.problems:
+                problems.append("custodian: not ready")
+        else:
+            problems.append("custodian: it answered another question")
+    try:
+        certificate = x509.load_pem_x509_certificate(application.certificate.read_bytes())
+        expiry = certificate.not_valid_after_utc
+        if expiry <= application.clock():
+            problems.append(f"certificate: the server certificate ended {expiry.isoformat()}: renew it")
+    except (OSError, ValueError) as fault:
+        problems.append(f"certificate: the server certificate cannot be read: {type(fault).__name__}")
+    return Readiness(
+        problems=tuple(problems),
+        tree_size=tree_size,
+        halted=None if report is None else report.halted,
+        keys_ready=None if report is None else sum(ready for _, ready in report.keys),
+        certificate_expiry=None if expiry is None else expiry.timestamp(),
+    )
