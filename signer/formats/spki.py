@@ -32,6 +32,7 @@ from signer.formats.strict_base64 import encode_base64
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | Ed25519PublicKey | rsa.RSAPublicKey
 
 MAX_SPKI = 4096
+_PEM_HEAD = b"-----BEGIN PUBLIC KEY-----"
 _P256 = ec.ECDSA(hashes.SHA256())
 _P384 = ec.ECDSA(hashes.SHA384())
 _RSA_BITS = range(2048, 4097)
@@ -50,10 +51,10 @@ def load_spki(der: bytes) -> PublicKey:
 
 def load_pem(pem: str | bytes) -> PublicKey:
     """Load a PEM SubjectPublicKeyInfo (`-----BEGIN PUBLIC KEY-----`); raises Malformed."""
-    data = pem.encode() if isinstance(pem, str) else pem
-    if len(data) > 2 * MAX_SPKI or b"-----BEGIN PUBLIC KEY-----" not in data:
-        raise _malformed()
     try:
+        data = (pem.encode("ascii") if isinstance(pem, str) else pem).strip()
+        if len(data) > 2 * MAX_SPKI or not data.startswith(_PEM_HEAD) or data.count(b"-----BEGIN") != 1:
+            raise _malformed()
         return _accepted(load_pem_public_key(data))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise _malformed() from None
