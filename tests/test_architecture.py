@@ -61,6 +61,9 @@ ROOMS: Mapping[str, str] = {
     "signer.client": f"{FLOOR} signer.formats signer.client urllib3 msgspec",
     "signer.cli": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.evidence signer.client signer.verify signer.cli"
     " signer.settings signer.ledger.leaves click rich cryptography",
+    # the admin socket and the database, imported when a command of the operator calls
+    "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
+    " signer.ledger.reader signer.db.engine",
     # composition
     "signer.settings": f"{FLOOR} msgspec",
     "signer.wiring": "signer policy cryptography sqlalchemy",

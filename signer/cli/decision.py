@@ -15,6 +15,7 @@ from signer.cli.output import Result, clean, mode_option
 
 _FILTERS = (
     ("--digest", "sha256 of a subject."),
+    ("--commit", "Source commit."),
     ("--principal", "Who asked, for example robot:ci."),
     ("--policy", "Name of the policy."),
     ("--environment", "Environment."),

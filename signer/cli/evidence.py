@@ -13,16 +13,8 @@ from signer.cli.options import FILE, READABLE, client_of, connection_options, re
 from signer.cli.output import Result, clean, mode_option
 from signer.client.request import MAX_EVIDENCE, Evidence, evidence_of_file, evidence_request
 from signer.domain.digest import Digest
+from signer.formats.opaque import KINDS
 from signer.verify.checks import Checklist
-
-KINDS = (
-    "pull-request-summary",
-    "commit-range",
-    "build-log",
-    "runner-metadata",
-    "rollback-plan",
-    "approval-record",
-)
 
 
 @click.group()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from signer.cli.output import Mode
 from signer.client.settings import ClientSettings, load_client_settings
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
@@ -56,7 +57,12 @@ def subject_options(command: _Command) -> _Command:
 
 def settings_of(**flags: str | None) -> ClientSettings:
     """The settings of this run; `flags` are the options that were given."""
-    return load_client_settings(flags=flags, environ=os.environ, home=Path.home())
+    settings = load_client_settings(flags=flags, environ=os.environ, home=Path.home())
+    context = click.get_current_context(silent=True)
+    mode = None if context is None else context.find_object(Mode)
+    if mode is not None and not mode.chosen:
+        mode.name = "json" if settings.output() == "json" else "text"
+    return settings
 
 
 def client_of(settings: ClientSettings) -> Client:

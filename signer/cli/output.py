@@ -53,6 +53,8 @@ class Mode:
     """The output mode of this run: click's context object."""
 
     name: ModeName = "text"
+    chosen: bool = False
+    """True once a flag or SIGNER_OUTPUT has decided."""
 
 
 def mode_option(command: _Command) -> _Command:
@@ -60,7 +62,8 @@ def mode_option(command: _Command) -> _Command:
 
     def remember(ctx: click.Context, _: click.Parameter, value: ModeName | None) -> None:
         if value is not None:
-            ctx.ensure_object(Mode).name = value
+            mode = ctx.ensure_object(Mode)
+            mode.name, mode.chosen = value, True
 
     return click.option(
         "-o",

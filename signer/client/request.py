@@ -66,6 +66,11 @@ def evidence_request(*, policy: str, evidence: Sequence[Evidence]) -> bytes:
     return canonical({"policy": policy, "evidence": [item.body() for item in evidence]})
 
 
+def resume_request(*, halt_index: int, signatures: Sequence[bytes]) -> bytes:
+    """The body of POST /v1/resume: which halt ends, and the owners' envelopes."""
+    return canonical({"halt_index": halt_index, "signatures": [encode_base64(envelope) for envelope in signatures]})
+
+
 def subject_of_file(path: Path) -> Subject:
     """Digest a file; its base name is the subject's name. Raises Malformed for a name that cannot stand there."""
     hasher = hashlib.sha256()

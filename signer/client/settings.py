@@ -67,6 +67,13 @@ class ClientSettings:
             )
         return value
 
+    def output(self) -> str:
+        """`text` or `json`; raises Misconfigured."""
+        mode = self.require("output")
+        if mode not in ("text", "json"):
+            raise Misconfigured("settings-invalid", f"output {mode!r} is neither text nor json")
+        return mode
+
     def timeout(self) -> float:
         """Seconds that the command may take; raises Misconfigured."""
         text = self.require("timeout")

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way to the authority on its own machine: the admin socket, and the ledger's database.
+
+These commands need the server's libraries, so everything here is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signer.errors import Malformed, Misconfigured, Refused, Unavailable
+from signer.formats.trust import TrustKey
+from signer.tlog.tiles import Tile
+
+if TYPE_CHECKING:
+    from signer.custodian.commands import Command, Failed
+    from signer.ledger.reader import Reader
+
+TIMEOUT = 60.0
+
+
+def add_key(config: Path, *, name: str, generate: bool) -> int:
+    """Record a key of the settings; the index of its leaf."""
+    from signer.custodian.commands import AddKey  # noqa: PLC0415 - see the module
+
+    return _ask(config, AddKey(principal=_principal(), name=name, generate=generate))
+
+
+def publish_trust(config: Path, *, document: bytes, signatures: tuple[bytes, ...]) -> int:
+    """Put a trust document in force; the index of its leaf."""
+    from signer.custodian.commands import UpdateTrust  # noqa: PLC0415 - see the module
+
+    return _ask(config, UpdateTrust(principal=_principal(), data=document, signatures=signatures))
+
+
+def halt_signing(config: Path, *, reason: str) -> int:
+    """Stop all signing; the index of the halt leaf."""
+    from signer.custodian.commands import Halt  # noqa: PLC0415 - see the module
+
+    return _ask(config, Halt(principal=_principal(), reason=reason))
+
+
+def resume_signing(config: Path, *, halt_index: int, signatures: tuple[bytes, ...]) -> int:
+    """Sign again; the index of the resume leaf."""
+    from signer.custodian.commands import Resume  # noqa: PLC0415 - see the module
+
+    return _ask(config, Resume(principal=_principal(), halt_index=halt_index, signatures=signatures))
+
+
+def recorded(config: Path) -> tuple[bytes, tuple[TrustKey, ...]]:
+    """The trust file in force and every key that the ledger records, as the next trust document would list it."""
+    from signer.settings import load_settings  # noqa: PLC0415 - see the module
+
+    reader = _reader(load_settings(config).ledger.database)
+    row = reader.trust()
+    if row is None:
+        raise Refused("trust-missing", "the ledger has no trust document yet", remedy="`signer init` writes the first")
+    events = reader.keys()
+    return row.file, tuple(
+        TrustKey(
+            name=event.name,
+            kid=event.kid,
+            spki=event.spki,
+            purpose=event.purpose,
+            algorithm=event.algorithm,
+            status="active",
+            not_before=event.time,
+            not_after=None,
+        )
+        for event in events
+    )
+
+
+class DatabaseLog:
+    """A ledger read from its database; what the reader finds damaged counts as altered."""
+
+    def __init__(self, database: str) -> None:
+        self._reader = _reader(database if ":" in database else f"sqlite:///{Path(database).absolute()}")
+
+    def checkpoint(self) -> bytes:
+        """The newest committed checkpoint."""
+        newest = self._reader.latest_checkpoint()
+        if newest is None:
+            raise Refused("checkpoint-missing", "the database holds no checkpoint")
+        return newest.text.encode()
+
+    def tile(self, tile: Tile) -> bytes:
+        """One tile or entry bundle."""
+        try:
+            if tile.level is None:
+                return self._reader.entry_bundle(tile.n, tile.width)
+            return self._reader.hash_tile(tile.level, tile.n, tile.width)
+        except (Misconfigured, Malformed) as fault:
+            raise Refused("leaf-altered", fault.detail) from None
+
+
+def _principal() -> str:
+    """Who acts, as the leaf says it; the custodian sees the peer's uid for itself."""
+    return f"operator:{os.getuid()}"
+
+
+def _ask(config: Path, command: Command) -> int:
+    """Send an administrative command and return the index of its leaf; raises what the custodian answered."""
+    from signer.custodian.client import CustodianClient  # noqa: PLC0415 - see the module
+    from signer.custodian.commands import Done, Failed  # noqa: PLC0415 - see the module
+    from signer.settings import load_settings  # noqa: PLC0415 - see the module
+
+    socket = load_settings(config).custodian.admin_socket
+    if not os.access(socket, os.W_OK):
+        raise Misconfigured(
+            "admin-socket-missing",
+            f"{socket} does not exist or is not open to uid {os.getuid()}",
+            remedy="start `signer custodian`, and run this as a user of admin_uids",
+        )
+    reply = CustodianClient(socket, timeout=TIMEOUT).ask(command)
+    match reply:
+        case Done(leaf=leaf):
+            return leaf
+        case Failed():
+            raise _failed(reply)
+        case _:
+            raise Unavailable("answer-malformed", f"the custodian answered {type(reply).__name__}")
+
+
+def _reader(url: str) -> Reader:
+    from signer.db.engine import open_engine  # noqa: PLC0415 - see the module
+    from signer.ledger.reader import Reader  # noqa: PLC0415
+
+    return Reader(open_engine(url, read_only=True))
+
+
+def _failed(reply: Failed) -> Malformed | Refused | Unavailable:
+    match reply.family:
+        case "malformed":
+            return Malformed(reply.code, reply.detail, remedy=reply.remedy)
+        case "refused":
+            return Refused(reply.code, reply.detail, remedy=reply.remedy)
+        case _:
+            return Unavailable(reply.code, reply.detail, remedy=reply.remedy, retry_after=reply.retry_after)
