@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, bindparam, func, select
+from sqlalchemy import Engine, select
 
 from signer.db import tables
-from signer.db.engine import database_errors, describe_fault
+from signer.db.engine import database_errors, describe_fault, schema_revision
 from signer.db.statements import Connections, Row, Statement
 from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.formats.canonical import sha256_hex
@@ -21,6 +21,7 @@ from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.trust import encode_trust_file
 from signer.ledger.documents import StoredDocument
 from signer.ledger.leaves import Outcome, PolicyRef, Trust, decode_leaf
+from signer.ledger.queries import Queries
 from signer.ledger.rows import (
     ActiveDocument,
     CheckpointRow,
@@ -44,6 +45,18 @@ MAX_EVIDENCE = 10_000
 """A judge sees all evidence of a subject or none: more than this is refused, never cut off."""
 
 
+def open_reader(engine: Engine) -> Reader:
+    """A reader over a ledger of this version's schema; raises Misconfigured for any other."""
+    found = schema_revision(engine)
+    if found != tables.REVISION:
+        raise Misconfigured(
+            "ledger-schema",
+            f"the database is at revision {found}, this version reads {tables.REVISION}",
+            remedy="start the custodian of this version first: it brings the schema up to date",
+        )
+    return Reader(engine)
+
+
 class Reader:
     """Queries over one engine; safe in any number of threads. Raises Unavailable when the database fails."""
 
@@ -51,102 +64,7 @@ class Reader:
         self._engine = engine
         self._connections = Connections(engine)
         self._tree = StoredTree(engine)
-        t = tables
-        evidence, subject = t.evidence.c, t.evidence_subject.c
-        active = select(t.activation, t.document.c.data).join(t.document)
-        newest = select(func.max(t.activation.c.leaf)).where(t.activation.c.document == bindparam("document"))
-
-        self._head = Statement(engine, select(t.head.c.size, t.head.c.edge, t.head.c.root), [])
-        self._leaf = Statement(
-            engine, select(t.leaf.c.hash, t.leaf.c.body).where(t.leaf.c.idx == bindparam("index")), ["index"]
-        )
-        self._leaves = Statement(
-            engine,
-            select(t.leaf.c.idx, t.leaf.c.hash, t.leaf.c.body)
-            .where(t.leaf.c.idx >= bindparam("start"), t.leaf.c.idx < bindparam("stop"))
-            .order_by(t.leaf.c.idx),
-            ["start", "stop"],
-        )
-        self._document = Statement(
-            engine,
-            select(t.document.c.media_type, t.document.c.data).where(t.document.c.digest == bindparam("digest")),
-            ["digest"],
-        )
-        self._active = Statement(
-            engine,
-            active.where(
-                t.activation.c.leaf == newest.where(t.activation.c.name == bindparam("name")).scalar_subquery()
-            ),
-            ["document", "name"],
-        )
-        self._active_all = Statement(
-            engine,
-            active.where(t.activation.c.leaf.in_(newest.group_by(t.activation.c.name))).order_by(t.activation.c.name),
-            ["document"],
-        )
-        self._trust = Statement(
-            engine,
-            select(t.trust.c.leaf, t.leaf.c.body, t.document.c.data)
-            .join(t.leaf, t.leaf.c.idx == t.trust.c.leaf)
-            .join(t.document, t.document.c.digest == t.trust.c.digest)
-            .where(t.trust.c.leaf == select(func.max(t.trust.c.leaf)).scalar_subquery()),
-            [],
-        )
-        self._evidence = Statement(engine, select(t.evidence).where(evidence.digest == bindparam("digest")), ["digest"])
-        self._evidence_of = Statement(
-            engine,
-            select(t.evidence).join(t.evidence_subject).where(subject.subject == bindparam("subject")),
-            ["subject"],
-        )
-        self._evidence_subjects = Statement(
-            engine,
-            select(subject.subject).where(subject.digest == bindparam("digest")).order_by(subject.subject),
-            ["digest"],
-        )
-        self._decision = Statement(
-            engine, select(t.decision).where(t.decision.c.request == bindparam("request")), ["request"]
-        )
-        self._decision_at = Statement(
-            engine, select(t.decision).where(t.decision.c.leaf == bindparam("leaf")), ["leaf"]
-        )
-        self._open = Statement(engine, select(t.decision).join(t.open_decision).order_by(t.decision.c.leaf), [])
-        self._outcome = Statement(
-            engine,
-            select(t.outcome.c.leaf, t.leaf.c.hash, t.leaf.c.body)
-            .join(t.leaf, t.leaf.c.idx == t.outcome.c.leaf)
-            .where(t.outcome.c.decision == bindparam("decision")),
-            ["decision"],
-        )
-        self._replay = Statement(
-            engine,
-            select(t.idempotency.c.body, t.idempotency.c.request, t.idempotency.c.decision).where(
-                t.idempotency.c.principal == bindparam("principal"), t.idempotency.c.key == bindparam("key")
-            ),
-            ["principal", "key"],
-        )
-        self._keys = Statement(engine, select(t.key_event).order_by(t.key_event.c.leaf), [])
-        self._halted = Statement(
-            engine,
-            select(t.halt).where(
-                t.halt.c.leaf == select(func.max(t.halt.c.leaf)).where(t.halt.c.resumed.is_(None)).scalar_subquery()
-            ),
-            [],
-        )
-        self._covering = Statement(
-            engine,
-            select(t.checkpoint).where(
-                t.checkpoint.c.size
-                == select(func.min(t.checkpoint.c.size))
-                .where(t.checkpoint.c.size > bindparam("leaf"))
-                .scalar_subquery()
-            ),
-            ["leaf"],
-        )
-        self._latest = Statement(
-            engine,
-            select(t.checkpoint).where(t.checkpoint.c.size == select(func.max(t.checkpoint.c.size)).scalar_subquery()),
-            [],
-        )
+        self._queries = Queries(engine)
 
     # The tree
 
@@ -157,7 +75,7 @@ class Reader:
 
     def edge(self) -> Edge:
         """The complete subtrees of the committed tree; raises Misconfigured when the head row contradicts itself."""
-        row = self._one(self._head)
+        row = self._one(self._queries.head)
         if row is None:
             return Edge(0, ())
         size, packed, root = row
@@ -176,7 +94,7 @@ class Reader:
 
     def leaf(self, index: int) -> bytes:
         """The bytes of one leaf; raises Malformed when there is none."""
-        row = self._one(self._leaf, index)
+        row = self._one(self._queries.leaf, index)
         if row is None:
             raise Malformed("not-found", f"the ledger has no leaf {index}")
         return _checked_leaf(index, *row)
@@ -184,7 +102,7 @@ class Reader:
     def leaves(self, start: int, stop: int) -> tuple[bytes, ...]:
         """The bytes of the leaves start … stop-1, as far as they exist; at most 1024 of them."""
         _require_range(start, stop)
-        rows = self._all(self._leaves, start, stop)
+        rows = self._all(self._queries.leaves, start, stop)
         if [row[0] for row in rows] != list(range(start, start + len(rows))):
             raise _damaged(f"leaves are missing between {start} and {stop}")
         return tuple(_checked_leaf(*row) for row in rows)
@@ -217,33 +135,33 @@ class Reader:
 
     def checkpoint_covering(self, leaf: int) -> CheckpointRow | None:
         """The first checkpoint whose tree holds this leaf: always the same one for the same leaf."""
-        row = self._one(self._covering, leaf)
+        row = self._one(self._queries.covering, leaf)
         return None if row is None else CheckpointRow(*row)
 
     def latest_checkpoint(self) -> CheckpointRow | None:
         """The newest checkpoint that is committed."""
-        row = self._one(self._latest)
+        row = self._one(self._queries.latest)
         return None if row is None else CheckpointRow(*row)
 
     # Documents
 
     def document(self, digest: str) -> StoredDocument | None:
         """A document by its sha256."""
-        row = self._one(self._document, digest)
+        row = self._one(self._queries.document, digest)
         return None if row is None else StoredDocument(digest, row[0], _checked_document(digest, row[1]))
 
     def active(self, document: str, name: str) -> ActiveDocument | None:
         """The `policy` or `access` document of this name that is in force."""
-        row = self._one(self._active, document, name)
+        row = self._one(self._queries.active, document, name)
         return None if row is None else _active(row)
 
     def active_all(self, document: str) -> tuple[ActiveDocument, ...]:
         """All documents of this sort that are in force, by name."""
-        return tuple(_active(row) for row in self._all(self._active_all, document))
+        return tuple(_active(row) for row in self._all(self._queries.active_all, document))
 
     def trust(self) -> TrustRow | None:
         """The trust file in force."""
-        row = self._one(self._trust)
+        row = self._one(self._queries.trust)
         if row is None:
             return None
         index, body, data = row
@@ -263,7 +181,7 @@ class Reader:
 
     def evidence(self, digest: str) -> IndexedEvidence | None:
         """Kept evidence by the sha256 of its bytes."""
-        row = self._one(self._evidence, digest)
+        row = self._one(self._queries.evidence, digest)
         return None if row is None else self._indexed(row)
 
     def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]:
@@ -274,7 +192,7 @@ class Reader:
         rows: dict[str, Row] = {}
         with self._connections.reading() as cursor:
             for subject in dict.fromkeys(subject_digests):
-                rows.update((row[0], row) for row in self._evidence_of.run(cursor, subject).fetchall())
+                rows.update((row[0], row) for row in self._queries.evidence_of.run(cursor, subject).fetchall())
                 if len(rows) > MAX_EVIDENCE:
                     raise Malformed(
                         "too-much-evidence",
@@ -286,19 +204,19 @@ class Reader:
 
     def _indexed(self, row: Row) -> IndexedEvidence:
         digest, media_type, kind, size, leaf, position, principal, policy = row
-        subjects = tuple(each[0] for each in self._all(self._evidence_subjects, digest))
+        subjects = tuple(each[0] for each in self._all(self._queries.evidence_subjects, digest))
         return IndexedEvidence(digest, media_type, kind, size, leaf, position, principal, policy, subjects)
 
     # Decisions and outcomes
 
     def decision(self, request_id: str) -> DecisionRow | None:
         """The decision of one request."""
-        row = self._one(self._decision, request_id)
+        row = self._one(self._queries.decision, request_id)
         return None if row is None else _decision(row)
 
     def decision_at(self, leaf: int) -> DecisionRow | None:
         """The decision that stands at one leaf."""
-        row = self._one(self._decision_at, leaf)
+        row = self._one(self._queries.decision_at, leaf)
         return None if row is None else _decision(row)
 
     def decisions(
@@ -350,11 +268,11 @@ class Reader:
     def open_decisions(self, *, limit: int = MAX_LEAVES) -> tuple[DecisionRow, ...]:
         """Allowed decisions without an outcome, oldest first: signing, or orphans of a crash."""
         with self._connections.reading() as cursor:
-            return tuple(_decision(tuple(row)) for row in self._open.run(cursor).fetchmany(limit))
+            return tuple(_decision(tuple(row)) for row in self._queries.open.run(cursor).fetchmany(limit))
 
     def outcome(self, decision_leaf: int) -> OutcomeRow | None:
         """How the signing of one allowed decision ended; None while it is open."""
-        row = self._one(self._outcome, decision_leaf)
+        row = self._one(self._queries.outcome, decision_leaf)
         if row is None:
             return None
         index, stored_hash, body = row
@@ -365,18 +283,18 @@ class Reader:
 
     def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
         """What this principal last asked under an Idempotency-Key with this sha256."""
-        row = self._one(self._replay, principal, key_digest)
+        row = self._one(self._queries.replay, principal, key_digest)
         return None if row is None else ReplayRow(*row)
 
     # Keys and halts
 
     def keys(self) -> tuple[KeyRow, ...]:
         """Every key event, oldest first."""
-        return tuple(_key(row) for row in self._all(self._keys))
+        return tuple(_key(row) for row in self._all(self._queries.keys))
 
     def halted(self) -> HaltRow | None:
         """The newest halt that is not resumed; None while signing is allowed."""
-        row = self._one(self._halted)
+        row = self._one(self._queries.halted)
         if row is None:
             return None
         leaf, reason, principal, time, _ = row

@@ -8,6 +8,8 @@ gives what it holds in memory to `assemble`; a replay reads the same from the le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from signer.errors import Malformed, Misconfigured
 from signer.formats.receipt import PolicyVersion, ProvenLeaf, Receipt, ReceiptBundle, build_receipt
@@ -18,7 +20,26 @@ from signer.tlog.proof import encode_proof
 SIGNED = "signed"
 
 
-def receipt_for(reader: Reader, request_id: str) -> bytes:
+class Recent(Protocol):
+    """The writer's memory of its last append."""
+
+    def recent_inclusion(self, index: int, size: int) -> tuple[bytes, ...] | None:
+        """The proof of a leaf in the tree of `size`; None when it must be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """Makes receipts beside a writer, whose memory spares most proofs a read."""
+
+    reader: Reader
+    recent: Recent
+
+    def __call__(self, request_id: str) -> bytes:
+        """The receipt of a signed request, the same bytes as `receipt_for` gives."""
+        return receipt_for(self.reader, request_id, recent=self.recent)
+
+
+def receipt_for(reader: Reader, request_id: str, *, recent: Recent | None = None) -> bytes:
     """The receipt of a signed request; raises Malformed (not-found) when nothing was signed for it."""
     decision = reader.decision(request_id)
     outcome = None if decision is None else reader.outcome(decision.leaf)
@@ -27,14 +48,11 @@ def receipt_for(reader: Reader, request_id: str) -> bytes:
     checkpoint = reader.checkpoint_covering(outcome.leaf)
     if checkpoint is None:
         raise _damaged(f"no checkpoint covers leaf {outcome.leaf}")
+    size = checkpoint.size
     bundles = [each.bundle for each in outcome.signatures if each.bundle is not None]
     return assemble(
-        decision=(
-            decision.leaf,
-            reader.leaf(decision.leaf),
-            reader.inclusion(decision.leaf, checkpoint.size),
-        ),
-        outcome=(outcome.leaf, reader.leaf(outcome.leaf), reader.inclusion(outcome.leaf, checkpoint.size)),
+        decision=_proven(reader, recent, decision.leaf, size),
+        outcome=_proven(reader, recent, outcome.leaf, size),
         checkpoint=checkpoint.text,
         documents={each: _document(reader, each) for each in (decision.subjects, decision.findings, *bundles)},
     )
@@ -69,6 +87,11 @@ def assemble(
             ),
         )
     )
+
+
+def _proven(reader: Reader, recent: Recent | None, leaf: int, size: int) -> tuple[int, bytes, tuple[bytes, ...]]:
+    proof = None if recent is None else recent.recent_inclusion(leaf, size)
+    return leaf, reader.leaf(leaf), reader.inclusion(leaf, size) if proof is None else proof
 
 
 def _document(reader: Reader, digest: str) -> bytes:

@@ -148,16 +148,17 @@ class Sequencer:
         self._guard.advance(checkpoint)
         # A crash right here leaves the batch durable and published; callers ask again by request id or key.
         self._tree = tree
-        proofs = (self._inclusion(tree, index) for index in range(first, tree.size))
-        return Batch(first, tree.size, checkpoint, tuple(entry.body for entry in entries), tuple(proofs))
+        return Batch(
+            first,
+            tree.size,
+            checkpoint,
+            tuple(entry.body for entry in entries),
+            tuple(tree.inclusion(index) or () for index in range(first, tree.size)),
+        )
 
-    def inclusion(self, index: int) -> tuple[bytes, ...]:
-        """The proof of leaf `index` at the checkpoint of the last append; recent leaves cost no query."""
-        return self._inclusion(self._tree or self._reload(), index)
-
-    def _inclusion(self, tree: RecentTree, index: int) -> tuple[bytes, ...]:
-        recent = tree.inclusion(index)
-        return self._reader.inclusion(index, tree.size) if recent is None else recent
+    def recent_inclusion(self, index: int, size: int) -> tuple[bytes, ...] | None:
+        """The proof of a leaf at the last append's checkpoint, from memory; None for other sizes and old leaves."""
+        return self._tree.inclusion(index) if self._tree is not None and self._tree.size == size else None
 
     def _reload(self) -> RecentTree:
         """Believe the database again: its head, if it extends what the guard holds."""

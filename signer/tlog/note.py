@@ -14,6 +14,7 @@ key id = SHA-256(name || 0x0A || 0x01 || public key)[:4].
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ MAX_SIGNATURES = 100
 _KEY_ID = 4
 _ED25519 = b"\x01"
 _ED25519_BYTES = 32
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NAME = re.compile(r"[^\s+\x00-\x1f]+")
 _DASH = "\N{EM DASH} "
 
 
@@ -103,7 +106,7 @@ def parse_note(data: bytes) -> Note:
         note = data.decode("utf-8", "strict")
     except UnicodeDecodeError:
         raise _malformed("not UTF-8") from None
-    if any(each < " " and each != "\n" for each in note):
+    if _CONTROL.search(note) is not None:
         raise _malformed("a control character")
     text, separator, lines = note.rpartition("\n\n")
     if not separator or not lines.endswith("\n"):
@@ -145,7 +148,7 @@ def _parse_signature(line: str) -> NoteSignature:
 
 
 def _is_name(name: str) -> bool:
-    return bool(name) and "+" not in name and not any(each.isspace() or each < " " for each in name)
+    return _NAME.fullmatch(name) is not None
 
 
 def _malformed(why: str) -> Malformed:

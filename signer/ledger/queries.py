@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reader's SQL, compiled once per engine. Every query is found through a key or an index."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, bindparam, func, select
+
+from signer.db import tables
+from signer.db.statements import Statement
+
+
+class Queries:
+    """One statement per question; each takes its values in the order of its names."""
+
+    def __init__(self, engine: Engine) -> None:
+        t = tables
+        evidence, subject = t.evidence.c, t.evidence_subject.c
+        active = select(t.activation, t.document.c.data).join(t.document)
+        newest = select(func.max(t.activation.c.leaf)).where(t.activation.c.document == bindparam("document"))
+
+        self.head = Statement(engine, select(t.head.c.size, t.head.c.edge, t.head.c.root), [])
+        self.leaf = Statement(
+            engine, select(t.leaf.c.hash, t.leaf.c.body).where(t.leaf.c.idx == bindparam("index")), ["index"]
+        )
+        self.leaves = Statement(
+            engine,
+            select(t.leaf.c.idx, t.leaf.c.hash, t.leaf.c.body)
+            .where(t.leaf.c.idx >= bindparam("start"), t.leaf.c.idx < bindparam("stop"))
+            .order_by(t.leaf.c.idx),
+            ["start", "stop"],
+        )
+        self.document = Statement(
+            engine,
+            select(t.document.c.media_type, t.document.c.data).where(t.document.c.digest == bindparam("digest")),
+            ["digest"],
+        )
+        self.active = Statement(
+            engine,
+            active.where(
+                t.activation.c.leaf == newest.where(t.activation.c.name == bindparam("name")).scalar_subquery()
+            ),
+            ["document", "name"],
+        )
+        self.active_all = Statement(
+            engine,
+            active.where(t.activation.c.leaf.in_(newest.group_by(t.activation.c.name))).order_by(t.activation.c.name),
+            ["document"],
+        )
+        self.trust = Statement(
+            engine,
+            select(t.trust.c.leaf, t.leaf.c.body, t.document.c.data)
+            .join(t.leaf, t.leaf.c.idx == t.trust.c.leaf)
+            .join(t.document, t.document.c.digest == t.trust.c.digest)
+            .where(t.trust.c.leaf == select(func.max(t.trust.c.leaf)).scalar_subquery()),
+            [],
+        )
+        self.evidence = Statement(engine, select(t.evidence).where(evidence.digest == bindparam("digest")), ["digest"])
+        self.evidence_of = Statement(
+            engine,
+            select(t.evidence).join(t.evidence_subject).where(subject.subject == bindparam("subject")),
+            ["subject"],
+        )
+        self.evidence_subjects = Statement(
+            engine,
+            select(subject.subject).where(subject.digest == bindparam("digest")).order_by(subject.subject),
+            ["digest"],
+        )
+        self.decision = Statement(
+            engine, select(t.decision).where(t.decision.c.request == bindparam("request")), ["request"]
+        )
+        self.decision_at = Statement(engine, select(t.decision).where(t.decision.c.leaf == bindparam("leaf")), ["leaf"])
+        self.open = Statement(engine, select(t.decision).join(t.open_decision).order_by(t.decision.c.leaf), [])
+        self.outcome = Statement(
+            engine,
+            select(t.outcome.c.leaf, t.leaf.c.hash, t.leaf.c.body)
+            .join(t.leaf, t.leaf.c.idx == t.outcome.c.leaf)
+            .where(t.outcome.c.decision == bindparam("decision")),
+            ["decision"],
+        )
+        self.replay = Statement(
+            engine,
+            select(t.idempotency.c.body, t.idempotency.c.request, t.idempotency.c.decision).where(
+                t.idempotency.c.principal == bindparam("principal"), t.idempotency.c.key == bindparam("key")
+            ),
+            ["principal", "key"],
+        )
+        self.keys = Statement(engine, select(t.key_event).order_by(t.key_event.c.leaf), [])
+        self.halted = Statement(
+            engine,
+            select(t.halt).where(
+                t.halt.c.leaf == select(func.max(t.halt.c.leaf)).where(t.halt.c.resumed.is_(None)).scalar_subquery()
+            ),
+            [],
+        )
+        self.covering = Statement(
+            engine,
+            select(t.checkpoint).where(
+                t.checkpoint.c.size
+                == select(func.min(t.checkpoint.c.size))
+                .where(t.checkpoint.c.size > bindparam("leaf"))
+                .scalar_subquery()
+            ),
+            ["leaf"],
+        )
+        self.latest = Statement(
+            engine,
+            select(t.checkpoint).where(t.checkpoint.c.size == select(func.max(t.checkpoint.c.size)).scalar_subquery()),
+            [],
+        )
