@@ -64,9 +64,6 @@ ROOMS: Mapping[str, str] = {
     # the admin socket and the database, imported when a command of the operator calls
     "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
     " signer.ledger.reader signer.db.engine",
-    # the operator's own machine: the admin socket and the database, each imported when it is needed
-    "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.commands signer.custodian.client"
-    " signer.db.engine signer.ledger.reader signer.cli",
     # composition
     "signer.settings": f"{FLOOR} msgspec",
     "signer.wiring": "signer policy cryptography sqlalchemy",
