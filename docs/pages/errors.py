@@ -100,7 +100,7 @@ def render() -> str:
         if code in STATUS:
             lines.append(f"HTTP {STATUS[code]}.")
         lines += [f"{FAMILIES[family].capitalize()}." for family in FAMILIES if family in entry.families]
-        lines += [f"\n- {text}" for text in sorted(entry.details)]
-        lines += [f"\n- *What to do:* {text}" for text in sorted(entry.remedies)]
-        sections.append("\n".join(lines) + "\n")
+        told = [f"- {text}" for text in sorted(entry.details) if text.strip("…: ")]
+        told += [f"- *What to do:* {text}" for text in sorted(entry.remedies)]
+        sections.append("\n".join([*lines, "", *told] if told else lines) + "\n")
     return "\n".join(sections)

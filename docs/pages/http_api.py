@@ -66,7 +66,8 @@ def render() -> str:
     """The whole page."""
     every = routes()
     public = {(route.path, route.method) for route in every if route.listener == "public"}
-    described = document()["paths"]
+    whole = document()
+    described, schemas = whole["paths"], whole.get("components", {}).get("schemas", {})
     rows, details = [], []
     for route in every:
         if route.listener != "callers":
@@ -76,7 +77,7 @@ def render() -> str:
         mark = "public" if (route.path, route.method) in public else ""
         rows.append((f"`{name}`", one_line(operation.get("summary", "")), mark))
         if operation:
-            details.append(_detail(name, operation))
+            details.append(_detail(name, operation, schemas))
     operations = [(f"`{route.method} {spelled(route.path)}`",) for route in every if route.listener == "operations"]
     return "\n".join(
         [
@@ -96,7 +97,7 @@ def spelled(path: str) -> str:
     return head + "".join(f"{{{part.partition('>')[0].rpartition(':')[2]}}}{part.partition('>')[2]}" for part in rest)
 
 
-def _detail(name: str, operation: Mapping[str, Any]) -> str:
+def _detail(name: str, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     lines = [f"### {name}\n"]
     text = operation.get("description") or operation.get("summary")
     if text:
@@ -107,9 +108,28 @@ def _detail(name: str, operation: Mapping[str, Any]) -> str:
     ]
     if parameters:
         lines.append(table(("parameter", "in", "required", "meaning"), parameters))
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        rows = [
+            (f"`{field}`", kind, must, meaning) for field, kind, must, meaning in _fields(content["schema"], schemas)
+        ]
+        lines.append(table(("field of the body", "type", "required", "meaning"), rows))
     answers = [
         (str(status), ", ".join(answer.get("content", {})), answer.get("description", ""))
         for status, answer in operation.get("responses", {}).items()
+        if str(status) != "default" and answer.get("description")
     ]
-    lines.append(table(("answer", "type", "meaning"), answers))
+    lines.append(table(("answer", "type", "meaning"), [*answers, ("4xx, 5xx", "application/problem+json", "")]))
     return "\n".join(lines)
+
+
+def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Dotted name, type, whether it is required, meaning: of every field below a schema."""
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    required = schema.get("required", ())
+    for name, value in schema.get("properties", {}).items():
+        inner = value.get("items", value)
+        where = f"{at}{name}{'[]' if 'items' in value else ''}"
+        kind = value.get("type", "object")
+        must = "yes" if name in required else "no"
+        yield where, kind if isinstance(kind, str) else " or ".join(kind), must, value.get("description", "")
+        yield from _fields(inner, schemas, f"{where}.")

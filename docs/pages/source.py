@@ -65,8 +65,9 @@ def one_line(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Text that may stand in a cell of a Markdown table."""
-    return text.replace("|", "\\|")
+    """Text that may stand in a cell of a Markdown table; `<id>` outside code would be read as HTML."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
