@@ -31,6 +31,8 @@ class Subject:
                 f"a subject name is 1 to {MAX_NAME} printable ASCII characters without spaces",
                 remedy="use the artifact's file name or its repository name without the tag",
             )
+        if len(self.digests) == 1 and self.digests[0].algorithm == "sha256":
+            return
         algorithms = [digest.algorithm for digest in self.digests]
         if "sha256" not in algorithms or len(set(algorithms)) != len(algorithms):
             raise Malformed(
@@ -42,6 +44,10 @@ class Subject:
     @classmethod
     def of(cls, name: str, digest: Mapping[str, str]) -> Subject:
         """Build a subject from its JSON members; raises Malformed."""
+        if len(digest) == 1:
+            # The common case, and a request may hold a thousand of them.
+            ((algorithm, value),) = digest.items()
+            return cls(name, (Digest(algorithm, value),))
         return cls(name, tuple(sorted(Digest(algorithm, value) for algorithm, value in digest.items())))
 
     @classmethod
@@ -57,4 +63,7 @@ class Subject:
     @property
     def sha256(self) -> str:
         """The value of the mandatory sha256 digest."""
-        return next(digest.value for digest in self.digests if digest.algorithm == "sha256")
+        for digest in self.digests:
+            if digest.algorithm == "sha256":
+                return digest.value
+        raise AssertionError("every subject has a sha256 digest")
