@@ -41,7 +41,8 @@ def parse_source_uri(text: str) -> SourceLocation:
     if parts is None or parts["port"] == _DEFAULT_PORT:
         raise _malformed()
     path = parts["path"].removesuffix(".git")
-    if not path or path.endswith("/"):
+    if not path or path.endswith(("/", ".git")):
+        # A second `.git` would make a canonical form that is not its own canonical form.
         raise _malformed()
     ref = parts["ref"]
     return SourceLocation(f"{parts['host']}{parts['port'] or ''}/{path}", None if ref is None else parse_ref(ref))
