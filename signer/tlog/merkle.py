@@ -146,11 +146,11 @@ def verify_consistency(old: int, size: int, proof: Sequence[bytes], old_root: by
     Neither tree may be empty: every tree extends the empty one, so callers decide that case themselves.
     """
     _require(0 < old <= size <= MAX_SIZE, "the sizes cannot be compared")
-    _require(all(len(each) == HASH_BYTES for each in (old_root, root, *proof)), "a hash is not 32 bytes long")
     if old == size:
         _require(not proof, "the proof is too long")
         _require(old_root == root, "two roots of one size differ")
         return
+    _require(all(len(each) == HASH_BYTES for each in (old_root, root, *proof)), "a hash is not 32 bytes long")
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     _require(bool(path), "the proof is too short")
     here, last = old - 1, size - 1
