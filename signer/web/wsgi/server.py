@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,12 +63,22 @@ class Listener:
     create: Callable[[Application], Flask]
 
 
-def serve(settings: ServerSettings, *, build: Callable[[], Application], log: Log) -> int:
+def serve(
+    settings: ServerSettings, *, build: Callable[[], Application], log: Log, only: Collection[str] = ()
+) -> int:
     """Serve until told to stop; `build` is called in each worker. Returns the exit code.
 
+    `only` names the listeners to serve (api, public, operations), all that the settings ask for when it is empty.
     Raises Misconfigured before anything is bound.
     """
-    listeners = plan(settings)
+    listeners = [each for each in plan(settings) if not only or each.name in only]
+    absent = sorted(set(only) - {each.name for each in listeners})
+    if absent:
+        raise Misconfigured(
+            "listener-off",
+            f"the settings ask for no listener {', '.join(absent)}",
+            remedy="set public_bind or metrics_bind in [web]",
+        )
     for listener in listeners:
         if listener.tls is not None:
             check_tls(listener.tls)
