@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole ledger: proven from its leaves, and each tampering named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from signer.formats.trust import TrustDocument
+from signer.ledger.leaves import Outcome, encode_leaf
+from signer.tlog.merkle import leaf_hash
+from signer.tlog.tiles import WIDTH, Tile, encode_entries, tile_width
+from signer.verify.checks import CheckFailed, Checklist
+from signer.verify.log import LogSource, TileDirectory, VerifiedLog, verify_log
+from tests.unit.verify.authority import Authority, changed, halt_leaf
+
+LEAVES = 2 * WIDTH + 40
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    """A ledger of two full tiles and a partial one, with one signed release in it."""
+    made = Authority()
+    made.release()
+    while len(made.bodies) < LEAVES:
+        made.append(halt_leaf(len(made.bodies)))
+    return made
+
+
+class Source:
+    """A ledger as `authority` has it, with some leaves or hashes replaced."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        *,
+        bodies: dict[int, bytes] | None = None,
+        hashes: dict[int, bytes] | None = None,
+        checkpoint: bytes | None = None,
+    ) -> None:
+        self.authority, self.bodies, self.hashes = authority, bodies or {}, hashes or {}
+        self.head = checkpoint or authority.checkpoint()
+
+    def checkpoint(self) -> bytes:
+        return self.head
+
+    def tile(self, tile: Tile) -> bytes:
+        places = range(tile.n * WIDTH, tile.n * WIDTH + tile.width)
+        bodies = [self.bodies.get(place, self.authority.bodies[place]) for place in places]
+        if tile.level is None:
+            return encode_entries(bodies)
+        return b"".join(self.hashes.get(p, leaf_hash(self.authority.bodies[p])) for p in places)
+
+
+def verify(source: LogSource, trust: TrustDocument, *earlier: bytes) -> VerifiedLog:
+    return verify_log(source, trust=trust, checks=Checklist(), earlier=earlier)
+
+
+def test_a_ledger_verifies_and_counts_its_leaves(authority: Authority) -> None:
+    verified = verify(Source(authority), authority.trust_document())
+    assert verified.checkpoint.size == LEAVES
+    assert verified.leaves == {"genesis": 1, "decision": 1, "outcome": 1, "halt": LEAVES - 3}
+    assert verified.open_decisions == ()
+
+
+@pytest.mark.parametrize("size", [1, 2, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH, LEAVES])
+def test_a_ledger_extends_every_checkpoint_seen_before(authority: Authority, size: int) -> None:
+    assert verify(Source(authority), authority.trust_document(), authority.checkpoint(size)).checkpoint.size == LEAVES
+
+
+def test_a_ledger_of_one_leaf_verifies() -> None:
+    authority = Authority()
+    assert verify(Source(authority), authority.trust_document()).leaves == {"genesis": 1}
+
+
+def test_an_allowed_decision_without_outcome_is_told() -> None:
+    authority = Authority()
+    authority.release()
+    authority.bodies.pop()
+    assert verify(Source(authority), authority.trust_document()).open_decisions == (1,)
+
+
+def test_a_ledger_verifies_from_a_directory(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_bytes(authority.checkpoint())
+    for n in range(3):
+        for level in (None, 0):
+            tile = Tile(level, n, tile_width(LEAVES, level=0, n=n))
+            path = tmp_path / tile.path()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(authority.tile(tile))
+    assert verify(TileDirectory(tmp_path), authority.trust_document()).checkpoint.size == LEAVES
+
+
+def forked(authority: Authority) -> bytes:
+    """A checkpoint of another history of the same log."""
+    other = Authority()
+    for minute in range(5):
+        other.append(halt_leaf(1000 + minute))
+    return other.checkpoint()
+
+
+def second_outcome(authority: Authority) -> None:
+    authority.release()
+    authority.append(
+        Outcome(
+            time="2026-11-23T10:00:01.000000Z",
+            request="5d41402abc4b2a76b9719d911017c592",
+            decision=1,
+            status="signed",
+            reason="",
+            signatures=(),
+        )
+    )
+
+
+def test_the_first_altered_leaf_is_named(authority: Authority) -> None:
+    altered = {300: encode_leaf(halt_leaf(5000)), 301: encode_leaf(halt_leaf(5001))}
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority, bodies=altered), authority.trust_document())
+    assert refused.value.code == "leaf-altered"
+    assert "leaf 300" in refused.value.expected
+
+
+TAMPERED: dict[str, tuple[Callable[[Authority], Source], str]] = {
+    "a leaf altered together with its hash": (
+        lambda held: Source(
+            held,
+            bodies={300: encode_leaf(halt_leaf(5000))},
+            hashes={300: leaf_hash(encode_leaf(halt_leaf(5000)))},
+        ),
+        "root-mismatch",
+    ),
+    "two leaves exchanged": (
+        lambda held: Source(
+            held,
+            bodies={300: held.bodies[301], 301: held.bodies[300]},
+            hashes={300: leaf_hash(held.bodies[301]), 301: leaf_hash(held.bodies[300])},
+        ),
+        "root-mismatch",
+    ),
+    "another genesis": (
+        lambda held: Source(
+            held,
+            bodies={0: Authority(origin="evil.example/authority").bodies[0]},
+            hashes={0: leaf_hash(Authority(origin="evil.example/authority").bodies[0])},
+        ),
+        "genesis-mismatch",
+    ),
+    "a leaf that is no leaf": (
+        lambda held: Source(held, bodies={300: b"{}"}, hashes={300: leaf_hash(b"{}")}),
+        "malformed-leaf",
+    ),
+    "a checkpoint of another log": (
+        lambda held: Source(held, checkpoint=Authority(origin="evil.example/authority").checkpoint()),
+        "checkpoint-foreign",
+    ),
+    "a checkpoint that nobody signed": (
+        lambda held: Source(held, checkpoint=held.checkpoint().replace(b"\n" + str(LEAVES).encode(), b"\n7", 1)),
+        "note-signature-invalid",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "code"), TAMPERED.values(), ids=TAMPERED)
+def test_a_tampered_ledger_is_refused(authority: Authority, make: Callable[[Authority], Source], code: str) -> None:
+    with pytest.raises(CheckFailed) as refused:
+        verify(make(authority), authority.trust_document())
+    assert refused.value.code == code
+
+
+def test_lost_leaves_are_noticed_by_an_earlier_checkpoint(authority: Authority) -> None:
+    shorter = Source(authority, checkpoint=authority.checkpoint(LEAVES - 1))
+    with pytest.raises(CheckFailed) as refused:
+        verify(shorter, authority.trust_document(), authority.checkpoint(LEAVES))
+    assert refused.value.code == "log-rollback"
+
+
+def test_a_fork_is_noticed_by_an_earlier_checkpoint(authority: Authority) -> None:
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document(), forked(authority))
+    assert refused.value.code == "root-mismatch"
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        pytest.param(lambda held: held.release(decision=changed(verdict="deny")), id="an outcome of a denial"),
+        pytest.param(lambda held: held.release(outcome=changed(decision=0)), id="an outcome of another leaf"),
+        pytest.param(lambda held: held.release(outcome=changed(request="00" * 16)), id="an outcome of another request"),
+        pytest.param(second_outcome, id="a second outcome of one decision"),
+    ],
+)
+def test_an_outcome_follows_from_one_open_decision(break_it: Callable[[Authority], object]) -> None:
+    authority = Authority()
+    break_it(authority)
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document())
+    assert refused.value.code == "outcome-without-decision"
+
+
+def test_a_second_genesis_is_refused() -> None:
+    authority = Authority()
+    authority.bodies.append(authority.bodies[0])
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document())
+    assert refused.value.code == "genesis-mismatch"
+
+
+def test_a_source_that_gives_too_few_entries_is_refused(authority: Authority) -> None:
+    class Short(Source):
+        def tile(self, tile: Tile) -> bytes:
+            return super().tile(Tile(tile.level, tile.n, tile.width - 1)) if tile.n == 1 else super().tile(tile)
+
+    with pytest.raises(CheckFailed) as refused:
+        verify(Short(authority), authority.trust_document())
+    assert refused.value.code == "leaf-altered"
