@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pkcs11
@@ -29,9 +30,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pkcs11.util.ec import encode_named_curve_parameters
 
+from bench.bodies import pae, provenance, seal, statement
+
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-PAYLOAD_BYTES = 20_000
 RECORD_BYTES = 1_500
 SECONDS = 0.15
 """How long each loop runs in one round."""
@@ -115,7 +116,11 @@ def dsse_verifier() -> Callable[[int], object]:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key()
     algorithm = ec.ECDSA(hashes.SHA256())
-    envelopes = [envelope(key, number) for number in range(64)]
+    now = datetime.now(UTC)
+    statements = [
+        statement("artifact", "0" * 64, "https://slsa.dev/provenance/v1", provenance(n, now)) for n in range(64)
+    ]
+    envelopes = [seal(key, payload) for payload in statements]
 
     def verify(number: int) -> object:
         outer = json.loads(envelopes[number % 64])
@@ -124,38 +129,6 @@ def dsse_verifier() -> Callable[[int], object]:
         return json.loads(payload)
 
     return verify
-
-
-def envelope(key: ec.EllipticCurvePrivateKey, number: int) -> bytes:
-    """A signed statement of about 20 KB with many small values, as provenance has them."""
-    digest = hashlib.sha256(str(number).encode()).hexdigest()
-    statement = {
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": "artifact", "digest": {"sha256": digest}}],
-        "predicateType": "https://slsa.dev/provenance/v1",
-        "predicate": {"resolvedDependencies": []},
-    }
-    entries = statement["predicate"]["resolvedDependencies"]  # type: ignore[index]  # a dict two lines above
-    while len(json.dumps(statement)) < PAYLOAD_BYTES:
-        for _ in range(10):
-            name = f"part-{len(entries)}"
-            other = hashlib.sha512(f"{number}/{name}".encode()).hexdigest()
-            where = f"https://packages.example.com/mirror/{name}/-/{name}-1.{number}.3.tgz"
-            entries.append({"name": name, "uri": where, "digest": {"sha512": other}})
-    payload = json.dumps(statement).encode()
-    signature = key.sign(pae(payload), ec.ECDSA(hashes.SHA256()))
-    return json.dumps(
-        {
-            "payload": base64.b64encode(payload).decode(),
-            "payloadType": PAYLOAD_TYPE,
-            "signatures": [{"keyid": "bench", "sig": base64.b64encode(signature).decode()}],
-        }
-    ).encode()
-
-
-def pae(payload: bytes) -> bytes:
-    """DSSE v1 pre-authentication encoding."""
-    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
 
 
 def appender(database: sqlite3.Connection) -> Callable[[int], object]:
