@@ -8,7 +8,6 @@ again. While a token cannot be used at all, new work is refused before anything 
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,8 +18,9 @@ from signer.custodian.token_messages import Fault, FromWorker, Locate, Located, 
 from signer.custodian.token_process import TokenProcess
 from signer.errors import Malformed
 from signer.keys.backend import Scope
-from signer.keys.keyring import Pin
+from signer.keys.keyring import KeyPlace
 from signer.keys.uri import KeyUri
+from signer.telemetry.logs import Log
 
 MAX_ATTEMPTS = 2
 """A job whose worker lost its session before it signed is tried once more, by a worker that found the key anew."""
@@ -35,7 +35,6 @@ RECHECK_NS = 1_000_000_000
 
 
 _ALARMS = frozenset({"key-pin-mismatch", "self-check-failed"})
-_log = logging.getLogger("signer.custodian")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +57,16 @@ class TokenPool:
         self,
         place: TokenPlace,
         *,
-        pins: Callable[[str], Iterable[tuple[KeyUri, Pin]]],
+        pins: Callable[[str], Iterable[tuple[KeyPlace, bytes]]],
         deadline: float,
         monotonic: Callable[[], int],
+        log: Log,
     ) -> None:
         self._place = place
         self._pins = pins
         self._deadline = int(deadline * 1e9)
         self._monotonic = monotonic
+        self._log = log
         self._workers: list[TokenProcess] = []
         self._ended: list[TokenProcess] = []
         self._queue: deque[SigningJob] = deque()
@@ -168,7 +169,7 @@ class TokenPool:
                 self._problems = {uri: detail for uri, _, detail in message.problems}
                 for _, code, detail in message.problems:
                     self._alarm(code, detail)
-                _log.info("token worker ready", extra={"token": self._place.label, "pid": worker.pid})
+                self._log.info("token worker ready", token=self._place.label, pid=worker.pid)
             case Signed():
                 for result in message.results:
                     self._finish(worker.answered(result.number), result)
@@ -183,7 +184,7 @@ class TokenPool:
                 if message.scope == Scope.NEVER:
                     # Not tried again with this PIN: every attempt counts towards a lock.
                     self._refused_pin = _identity(self._place.pin_file)
-                _log.warning("token worker fault", extra={"token": self._place.label, "reason": message.detail})
+                self._log.warning("token worker fault", token=self._place.label, reason=message.detail)
 
     def _finish(self, job: SigningJob, result: Result) -> None:
         attempts = job.attempts + 1
@@ -217,8 +218,8 @@ class TokenPool:
             self._events.append(KeyLocated(ticket=ticket, spki=message.spki, code=message.code, detail=message.detail))
             return
         # A look at a key that was unusable: back in service only when it is the pinned one again.
-        for uri, pin in self._pins(self._place.label):
-            if str(uri) == message.uri and pin.spki == message.spki:
+        for place, spki in self._pins(self._place.label):
+            if str(place.uri) == message.uri and spki == message.spki:
                 self._problems.pop(message.uri, None)
 
     def _lose(self, worker: TokenProcess, *, why: str, now: int) -> None:
@@ -237,9 +238,7 @@ class TokenPool:
             self._failures += 1
         pause = min(LONGEST_PAUSE_NS, FIRST_PAUSE_NS << min(self._failures, 16)) if self._failures else 0
         self._next_start = now + pause
-        _log.warning(
-            "token worker lost", extra={"token": self._place.label, "pid": worker.pid, "reason": self._fault or why}
-        )
+        self._log.warning("token worker lost", token=self._place.label, pid=worker.pid, reason=self._fault or why)
 
     def _hangs(self, worker: TokenProcess, *, now: int) -> bool:
         limit = self._deadline if worker.ready else START_DEADLINE_NS
@@ -254,7 +253,7 @@ class TokenPool:
         # One start at a time: a wrong PIN is tried once, not once per worker.
         if starting or len(self._workers) >= self._place.workers or now < self._next_start:
             return
-        keys = tuple((str(uri), pin.spki) for uri, pin in self._pins(self._place.label))
+        keys = tuple((str(place.uri), spki) for place, spki in self._pins(self._place.label))
         worker = TokenProcess(
             Start(
                 module=str(self._place.module),

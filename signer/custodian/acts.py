@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that are not judged: each becomes leaves and an answer that names them, or is refused.
+
+An act on what is in force is appended alone, so that whatever comes after it is judged under it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import count
+
+from signer.custodian import administration
+from signer.custodian.commands import Activate, AddKey, Done, Halt, KeepEvidence, Kept, Reply, Resume, UpdateTrust
+from signer.custodian.judged import (
+    OPERATOR,
+    UNMAPPED,
+    Pseudonyms,
+    read_items,
+    read_principal,
+    read_request_id,
+)
+from signer.custodian.judging import out_of_reach
+from signer.custodian.protocols import Persons, Reader, Tokens
+from signer.custodian.records import Act
+from signer.custodian.standing import Standing
+from signer.custodian.token_events import KeyLocated
+from signer.errors import Refused, Unavailable
+from signer.formats.rfc3339 import format_time
+from signer.keys.keyring import KeyPlace, Keyring
+from signer.ledger.sequencer import Entry
+
+CUSTODIAN = "custodian"
+"""Who halts when a token shows another key than the pinned one."""
+
+
+class Acts:
+    """Makes records of acts; the authority appends them."""
+
+    def __init__(self, *, reader: Reader, persons: Persons, keyring: Keyring, tokens: Tokens) -> None:
+        self._reader = reader
+        self._persons = persons
+        self._keyring = keyring
+        self._tokens = tokens
+        self._tickets = count(1)
+        self._locating: dict[int, tuple[int, KeyPlace, str]] = {}
+
+    @property
+    def in_work(self) -> int:
+        """Key look-ups that have no answer yet."""
+        return len(self._locating)
+
+    def act(
+        self,
+        ticket: int,
+        command: Halt | Resume | Activate | UpdateTrust | AddKey,
+        *,
+        standing: Standing,
+        now: datetime,
+    ) -> Act | Done | None:
+        """The record of an act, or its answer when it is done already; None while a token is asked first."""
+        match command:
+            case Halt():
+                return self.halt(ticket, command, standing=standing, now=now)
+            case Resume():
+                return self.resume(ticket, command, standing=standing, now=now)
+            case Activate():
+                return self.activate(ticket, command, standing=standing, now=now)
+            case UpdateTrust():
+                return self.update_trust(ticket, command, standing=standing, now=now)
+            case AddKey():
+                self.add_key(ticket, command, standing=standing)
+                return None
+
+    def keep(self, ticket: int, command: KeepEvidence, *, standing: Standing, now: datetime) -> Act:
+        """Keep verified evidence: one leaf for each piece that the ledger does not hold yet."""
+        read_request_id(command.request_id)
+        principal = read_principal(command.principal)
+        if standing.access is None or not standing.access.allows(principal, action="evidence", policy=command.policy):
+            raise out_of_reach()
+        items = read_items(command.items)
+        held = {digest: row.leaf for digest in items if (row := self._reader.evidence(digest)) is not None}
+        new = [item for item in items.values() if item.digest not in held]
+        who = Pseudonyms(standing.access, self._persons).of_principal(principal)
+        time = format_time(now)
+
+        def kept(first: int) -> Reply:
+            leaves = held | {item.digest: first + at for at, item in enumerate(new)}
+            return Kept(leaves=tuple((digest, leaves[digest]) for digest in items))
+
+        entries = tuple(administration.evidence(item, principal=who, policy=command.policy, time=time) for item in new)
+        return Act(ticket=ticket, entries=entries, reply=kept, stands=False)
+
+    def halt(self, ticket: int, command: Halt, *, standing: Standing, now: datetime) -> Act | Done:
+        """Stop all signing; a second halt answers with the first one's leaf."""
+        if standing.halt is not None:
+            return Done(leaf=standing.halt.leaf)
+        try:
+            who = self._actor(command.principal)
+        except Unavailable:
+            # Stopping must not depend on the table of pseudonyms.
+            who = UNMAPPED
+        return _done(ticket, administration.halt(command.reason, principal=who, time=format_time(now)), halts=True)
+
+    def alarm(self, code: str, detail: str, *, now: datetime) -> Act:
+        """Stop all signing because a token is not what the ledger recorded: a person must act (invariant I12)."""
+        reason = f"{code}: {detail}"[: administration.MAX_REASON]
+        return _done(None, administration.halt(reason, principal=CUSTODIAN, time=format_time(now)), halts=True)
+
+    def resume(self, ticket: int, command: Resume, *, standing: Standing, now: datetime) -> Act:
+        """Go on after a halt, by the owners' threshold."""
+        who = self._actor(command.principal)
+        entry = administration.resume(
+            command, standing=standing, reader=self._reader, principal=who, time=format_time(now)
+        )
+        return _done(ticket, entry)
+
+    def activate(self, ticket: int, command: Activate, *, standing: Standing, now: datetime) -> Act:
+        """Put a policy or access document in force, by the owners' threshold."""
+        who = self._actor(command.principal)
+        entry = administration.activation(
+            command, standing=standing, reader=self._reader, principal=who, time=format_time(now)
+        )
+        return _done(ticket, entry)
+
+    def update_trust(self, ticket: int, command: UpdateTrust, *, standing: Standing, now: datetime) -> Act:
+        """Publish a newer trust document, by the owners' threshold of the one before."""
+        who = self._actor(command.principal)
+        entry = administration.trust_update(command, standing=standing, principal=who, time=format_time(now))
+        return _done(ticket, entry)
+
+    def add_key(self, ticket: int, command: AddKey, *, standing: Standing) -> None:
+        """Look for a configured key in its token; the record follows when the token has answered."""
+        place = self._keyring.place(command.name)
+        who = self._actor(command.principal)
+        look = next(self._tickets)
+        # A recorded key is never made anew: its pin would stay with the lost one.
+        generate = command.generate and command.name not in standing.pins
+        if not self._tokens.locate(look, place.uri, generate=generate):
+            raise Unavailable("token-unavailable", f"no token named {place.uri.token} is configured")
+        self._locating[look] = (ticket, place, who)
+
+    def located(self, event: KeyLocated) -> tuple[int, KeyPlace, str]:
+        """Who waits for a look-up: ticket, place of the key, and who asked."""
+        return self._locating.pop(event.ticket)
+
+    def record_key(
+        self, ticket: int, event: KeyLocated, place: KeyPlace, who: str, *, standing: Standing, now: datetime
+    ) -> Act | Done:
+        """Pin the key that a token showed; the same key again answers with its first leaf."""
+        if not event.spki:
+            raise Unavailable(
+                event.code, event.detail, remedy="look at the token's objects, or let the key be made there"
+            )
+        events = self._reader.keys()
+        for row in events:
+            if row.name == place.name:
+                if row.spki == event.spki:
+                    return Done(leaf=row.leaf)
+                raise Refused("key-pin-mismatch", f"key {place.name} is recorded with another public key")
+        entry = administration.key_event(place, event.spki, standing=standing, principal=who, time=format_time(now))
+        return _done(ticket, entry)
+
+    def _actor(self, text: str) -> str:
+        """How whoever acts stands in the leaf."""
+        if OPERATOR.fullmatch(text) is not None:
+            return text
+        principal = read_principal(text)
+        if principal.kind == "robot":
+            return principal.id
+        return self._persons.pseudonym(principal.name)
+
+
+def _done(ticket: int | None, entry: Entry, *, halts: bool = False) -> Act:
+    return Act(ticket=ticket, entries=(entry,), reply=lambda first: Done(leaf=first), halts=halts)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Acts that change what is in force: each becomes leaves, or is refused. Nothing here writes.
+
+Policy, access and trust come into force, and a halt ends, only when the owners' threshold signed exactly that act.
+Halting needs no owner: stopping is always allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from policy.document import parse_policy
+from policy.schema import PolicyError
+from signer.custodian.commands import Activate, EvidenceItem, Resume, UpdateTrust
+from signer.custodian.protocols import Reader
+from signer.custodian.standing import Standing
+from signer.errors import Malformed, Refused
+from signer.formats import dsse, trust
+from signer.formats.canonical import canonical, sha256_hex
+from signer.formats.strict_base64 import encode_base64
+from signer.identity.access import parse_access
+from signer.keys.keyring import KeyPlace, pin_of
+from signer.ledger import leaves
+from signer.ledger.documents import StoredDocument
+from signer.ledger.sequencer import Entry
+
+MAX_REASON = 500
+POLICY_TYPE = "application/vnd.signing-authority.policy+yaml"
+ACCESS_TYPE = "application/vnd.signing-authority.access+yaml"
+
+
+def activation(command: Activate, *, standing: Standing, reader: Reader, principal: str, time: str) -> Entry:
+    """The leaf that puts a policy or access document in force; raises Malformed or Refused."""
+    match command.document:
+        case "policy":
+            try:
+                policy = parse_policy(command.data)
+            except PolicyError as fault:
+                raise Malformed("policy-invalid", fault.detail, remedy=fault.remedy) from None
+            name, version, media_type = policy.name, policy.version, POLICY_TYPE
+        case "access":
+            access = parse_access(command.data)
+            name, version, media_type = access.name, access.version, ACCESS_TYPE
+        case _:
+            raise Malformed("malformed-frame", "a document is a policy or an access document")
+    active = reader.active_all(command.document)
+    if command.document == "access" and any(document.name != name for document in active):
+        raise Refused("access-renamed", f"the access document in force is named {active[0].name}")
+    current = max((document.version for document in active if document.name == name), default=0)
+    if version <= current:
+        raise Refused(
+            "version-not-newer",
+            f"{command.document} {name} version {current} is in force; version {version} is not newer",
+            remedy="raise metadata.version, sign again and activate that",
+        )
+    digest = sha256_hex(command.data)
+    standing.owners.verify(
+        command.signatures,
+        action="policy" if command.document == "policy" else "access",
+        number=version,
+        origin=standing.genesis.origin,
+        sha256=digest,
+    )
+    signatures = _envelopes(command.signatures)
+    leaf = leaves.Activation(
+        time=time,
+        document=command.document,
+        name=name,
+        version=version,
+        digest=digest,
+        principal=principal,
+        signatures=tuple(each.digest for each in signatures),
+    )
+    return Entry(leaf, (StoredDocument(digest, media_type, command.data), *signatures))
+
+
+def trust_update(command: UpdateTrust, *, standing: Standing, principal: str, time: str) -> Entry:
+    """The leaf that publishes a newer trust document of this very ledger; raises Malformed or Refused."""
+    document = trust.parse_trust_document(command.data)
+    genesis = standing.genesis
+    if (document.origin, document.genesis, document.dev) != (genesis.origin, standing.genesis_hash, genesis.dev):
+        raise Refused("trust-foreign", "the trust document speaks of another ledger")
+    if genesis.ledger_key not in document.ledger_keys:
+        raise Refused("trust-foreign", "the trust document does not name the ledger key of the genesis leaf")
+    if document.verifier != f"https://{genesis.origin}":
+        raise Refused("trust-foreign", f"the verifier of this ledger is https://{genesis.origin}")
+    current = standing.trust.version if standing.trust is not None else 0
+    if document.version <= current:
+        raise Refused("trust-rollback", f"version {document.version} is not newer than version {current} in force")
+    recorded = {pin.kid: pin for pin in standing.pins.values()}
+    for key in document.keys:
+        pin = recorded.get(key.kid)
+        if pin is None or (pin.name, pin.purpose, pin.algorithm) != (key.name, key.purpose, key.algorithm):
+            raise Refused(
+                "key-not-recorded",
+                f"the trust document lists key {key.name[:64]} otherwise than the ledger recorded it",
+                remedy="list the keys as `signer keys list` prints them",
+            )
+    digest = sha256_hex(command.data)
+    standing.owners.verify(
+        command.signatures, action="trust", number=document.version, origin=genesis.origin, sha256=digest
+    )
+    signatures = _envelopes(command.signatures)
+    leaf = leaves.Trust(
+        time=time,
+        version=document.version,
+        digest=digest,
+        principal=principal,
+        signatures=tuple(each.digest for each in signatures),
+    )
+    return Entry(leaf, (StoredDocument(digest, trust.MEDIA_TYPE, command.data), *signatures))
+
+
+def halt(reason: str, *, principal: str, time: str) -> Entry:
+    """The leaf that stops all signing; raises Malformed for a reason that is no short text."""
+    if not 1 <= len(reason) <= MAX_REASON or not reason.isprintable():
+        raise Malformed("invalid-reason", f"a reason is 1 to {MAX_REASON} printable characters")
+    return Entry(leaves.HaltLeaf(time=time, reason=reason, principal=principal))
+
+
+def resume(command: Resume, *, standing: Standing, reader: Reader, principal: str, time: str) -> Entry:
+    """The leaf that ends the halt in force, which the owners named by index and bytes; raises Refused."""
+    if standing.halt is None or standing.halt.leaf != command.halt_index:
+        current = "none" if standing.halt is None else str(standing.halt.leaf)
+        raise Refused(
+            "not-halted",
+            f"the halt at leaf {command.halt_index} is not the one in force ({current})",
+            remedy="sign for the newest halt leaf: `signer owner sign` with the index that `signer halt` printed",
+        )
+    standing.owners.verify(
+        command.signatures,
+        action="resume",
+        number=command.halt_index,
+        origin=standing.genesis.origin,
+        sha256=sha256_hex(reader.leaf(command.halt_index)),
+    )
+    signatures = _envelopes(command.signatures)
+    leaf = leaves.ResumeLeaf(
+        time=time,
+        halt=command.halt_index,
+        principal=principal,
+        signatures=tuple(each.digest for each in signatures),
+    )
+    return Entry(leaf, signatures)
+
+
+def key_event(place: KeyPlace, spki: bytes, *, standing: Standing, principal: str, time: str) -> Entry:
+    """The leaf that pins a key for its purpose; raises Refused where the same key serves another name."""
+    pin = pin_of(place.name, purpose=place.purpose, algorithm=place.algorithm, spki=spki)
+    for other in standing.pins.values():
+        if other.kid == pin.kid:
+            raise Refused(
+                "key-shared",
+                f"this public key is recorded as {other.name} already",
+                remedy="make another key: purposes never share one",
+            )
+    leaf = leaves.Key(
+        time=time,
+        event="created",
+        name=pin.name,
+        kid=pin.kid,
+        purpose=pin.purpose,
+        algorithm=pin.algorithm,
+        spki=encode_base64(spki),
+        principal=principal,
+    )
+    return Entry(leaf)
+
+
+def evidence(item: EvidenceItem, *, principal: str, policy: str, time: str) -> Entry:
+    """The leaf that keeps one piece of evidence, with its bytes and the digests that find it again."""
+    subjects = StoredDocument.of(canonical({"subjects": list(item.subjects)}))
+    leaf = leaves.Evidence(
+        time=time,
+        digest=item.digest,
+        media_type=item.media_type,
+        predicate=item.kind,
+        subjects=subjects.digest,
+        size=len(item.data),
+        principal=principal,
+        policy=policy,
+    )
+    return Entry(leaf, (StoredDocument(item.digest, item.media_type, item.data), subjects))
+
+
+def _envelopes(signatures: Sequence[bytes]) -> tuple[StoredDocument, ...]:
+    return tuple(StoredDocument.of(each, media_type=dsse.MEDIA_TYPE) for each in signatures)

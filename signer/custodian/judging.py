@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 5 of the signing cycle: facts of the ledger, one instant, the verdict.
+
+What web sent is compared with what is in force before anything is judged; the answer *stale* asks it to verify
+again. The verdict itself is `policy.evaluate`, a pure function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from policy.document import Policy
+from policy.engine import evaluate
+from signer.custodian.commands import Idempotency, Judge, Stale
+from signer.custodian.judged import (
+    Considered,
+    Pseudonyms,
+    consider,
+    make_facts,
+    read_principal,
+    read_request_id,
+    read_sha256,
+)
+from signer.custodian.protocols import Clock, Persons, Reader
+from signer.custodian.records import Verdict
+from signer.custodian.standing import Standing
+from signer.domain.subject import Subject
+from signer.errors import Malformed, Refused, Unavailable
+from signer.formats.decision import subjects_document
+from signer.formats.facts import encode_facts
+from signer.formats.findings import encode_findings
+from signer.formats.rfc3339 import format_time
+from signer.identity.access import Action
+from signer.ledger.documents import StoredDocument
+from signer.ledger.leaves import Decision, IdempotencyEntry, PolicyRef
+from signer.ledger.sequencer import Entry
+
+CLOCK_STEP = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A request that may be judged: made under the documents in force, on all evidence that the ledger holds."""
+
+    judge: Judge
+    policy: Policy
+    principal: str
+    """As it stands in leaves and facts."""
+    subjects: tuple[Subject, ...]
+    considered: Considered
+    pseudonyms: Pseudonyms
+
+
+class Judging:
+    """Makes questions of commands and verdicts of questions; writes nothing but pseudonyms."""
+
+    def __init__(self, *, reader: Reader, persons: Persons, clock: Clock) -> None:
+        self._reader = reader
+        self._persons = persons
+        self._clock = clock
+        self._latest: datetime | None = None
+
+    def question(
+        self, judge: Judge, *, subjects: tuple[Subject, ...], keys: Sequence[str], standing: Standing, action: Action
+    ) -> Question | Stale:
+        """Compare a command with what is in force; raises Malformed, Refused or Unavailable."""
+        read_request_id(judge.request_id)
+        principal = read_principal(judge.principal)
+        # the documents are those in force
+        access, policy = standing.access, standing.policies.get(judge.policy)
+        if access is None:
+            raise Unavailable("access-missing", "no access document is in force", remedy="activate one")
+        if judge.access_digest != access.digest:
+            return Stale(reason="another access document is in force")
+        if policy is None or judge.environment not in policy.environments:
+            raise out_of_reach()
+        if judge.policy_digest != policy.digest:
+            return Stale(reason="another version of the policy is in force")
+        # web asked this before; a forged command must not get further than the caller's grants
+        if not access.allows(principal, action=action, policy=judge.policy, environment=judge.environment):
+            raise out_of_reach()
+        # all evidence that the index holds was used, and nothing that nobody can look up
+        considered = consider(judge, keys, reader=self._reader)
+        if isinstance(considered, Stale):
+            return considered
+        pseudonyms = Pseudonyms(access, self._persons)
+        return Question(
+            judge=judge,
+            policy=policy,
+            principal=pseudonyms.of_principal(principal),
+            subjects=subjects,
+            considered=considered,
+            pseudonyms=pseudonyms,
+        )
+
+    def verdict(self, question: Question, *, idempotency: Idempotency | None) -> tuple[Verdict, Entry]:
+        """Judge at one instant; the entry holds the decision leaf and the documents that it names."""
+        judge = question.judge
+        now = self._instant()
+        facts = make_facts(
+            judge,
+            question.considered,
+            subjects=question.subjects,
+            principal=question.principal,
+            persons=question.pseudonyms.of_identifier,
+        )
+        decision = evaluate(question.policy, facts, now=now)
+        try:
+            documents = (
+                StoredDocument.of(subjects_document(question.subjects)),
+                StoredDocument.of(encode_facts(facts)),
+                StoredDocument.of(encode_findings(decision)),
+                StoredDocument.of(question.considered.document()),
+            )
+        except ValueError as fault:
+            # Times that are not in UTC, integers that JSON readers disagree on.
+            raise Malformed("malformed-frame", f"the facts cannot be written down: {type(fault).__name__}") from None
+        leaf = Decision(
+            time=format_time(now),
+            request=judge.request_id,
+            principal=question.principal,
+            policy=PolicyRef(name=question.policy.name, version=question.policy.version, digest=question.policy.digest),
+            access=judge.access_digest,
+            environment=judge.environment,
+            verdict=decision.verdict.value,
+            subjects=documents[0].digest,
+            facts=documents[1].digest,
+            findings=documents[2].digest,
+            evidence=documents[3].digest,
+            first=question.subjects[0].sha256,
+            count=len(question.subjects),
+            idempotency=None
+            if idempotency is None
+            else IdempotencyEntry(key=read_sha256(idempotency.key), body=read_sha256(idempotency.body)),
+        )
+        kept = (StoredDocument(item.digest, item.media_type, item.data) for item in question.considered.new)
+        seen = {item.origin.digest for item in facts.evidence.items()}
+        verdict = Verdict(
+            policy=question.policy,
+            subjects=question.subjects,
+            facts=facts,
+            decision=decision,
+            evidence=tuple(digest for digest in question.considered.digests if digest in seen),
+            time=now,
+            leaf=leaf,
+        )
+        return verdict, Entry(leaf, (*documents, *kept))
+
+    def _instant(self) -> datetime:
+        """The judged instant; raises Unavailable while the clock stands before what it said already."""
+        now = self._clock.now()
+        if self._latest is not None and now < self._latest - CLOCK_STEP:
+            raise Unavailable("time-untrusted", "the clock went back", remedy="correct the custodian's clock")
+        self._latest = now if self._latest is None else max(now, self._latest)
+        return now
+
+
+def out_of_reach() -> Refused:
+    """Unknown and forbidden answer alike."""
+    return Refused(
+        "not-found",
+        "this caller can reach no policy or environment of that name",
+        remedy="check the names, and the caller's grants in the access document",
+    )

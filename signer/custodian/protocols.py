@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the authority asks of the rooms around it. Wiring hands in the ones that read disks and start processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from signer.custodian.token_events import SigningJob
+from signer.keys.keyring import PinnedKey
+from signer.keys.uri import KeyUri
+from signer.ledger.documents import StoredDocument
+from signer.ledger.rows import (
+    ActiveDocument,
+    DecisionRow,
+    HaltRow,
+    HeadRow,
+    IndexedEvidence,
+    KeyRow,
+    OutcomeRow,
+    ReplayRow,
+    TrustRow,
+)
+from signer.ledger.sequencer import Batch, Entry
+
+
+class Reader(Protocol):
+    """The committed ledger, read. Every method raises Unavailable when the database fails."""
+
+    def head(self) -> HeadRow:
+        """Size and root of the committed tree."""
+
+    def leaf(self, index: int) -> bytes:
+        """The stored bytes of one leaf."""
+
+    def document(self, digest: str) -> StoredDocument | None:
+        """A document by its sha256."""
+
+    def active_all(self, document: str) -> tuple[ActiveDocument, ...]:
+        """The newest version of each `policy` or `access` document."""
+
+    def trust(self) -> TrustRow | None:
+        """The newest trust file."""
+
+    def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]:
+        """Kept evidence that the index holds under any of these digests, in receipt order."""
+
+    def evidence(self, digest: str) -> IndexedEvidence | None:
+        """One piece of kept evidence by the sha256 of its bytes."""
+
+    def decision(self, request_id: str) -> DecisionRow | None:
+        """The decision of a request."""
+
+    def outcome(self, decision_leaf: int) -> OutcomeRow | None:
+        """The outcome of an allow decision."""
+
+    def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
+        """What a principal used an idempotency key for last."""
+
+    def keys(self) -> tuple[KeyRow, ...]:
+        """All key events, oldest first."""
+
+    def halted(self) -> HaltRow | None:
+        """The halt in force."""
+
+    def open_decisions(self) -> tuple[DecisionRow, ...]:
+        """Allow decisions without an outcome, oldest first."""
+
+
+class Sequencer(Protocol):
+    """The only writer of the ledger."""
+
+    def append(self, entries: Sequence[Entry]) -> Batch:
+        """Make `entries` durable in one transaction and publish their checkpoint, or raise Unavailable."""
+
+
+class Persons(Protocol):
+    """The table of pseudonyms."""
+
+    def pseudonym(self, person_id: str) -> str:
+        """`person:<random>` for a person of the access document, durable before it returns."""
+
+
+class Receipts(Protocol):
+    """Receipts, made from the ledger alone."""
+
+    def __call__(self, request_id: str) -> bytes:
+        """The receipt of a signed request; the same bytes each time."""
+
+
+class Tokens(Protocol):
+    """The token workers."""
+
+    def unavailable(self, key: PinnedKey) -> str:
+        """Why a key cannot be used now; empty when it can, or soon can."""
+
+    def submit(self, job: SigningJob) -> None:
+        """Queue one job; its end comes back as an event."""
+
+    def locate(self, ticket: int, uri: KeyUri, *, generate: bool) -> bool:
+        """Look for, or make, a key; its SPKI comes back as an event. False when no such token is configured."""
+
+    def set_stop(self, *, stopped: bool) -> None:
+        """Stop all key calls at once, or let them go on."""
+
+
+class Clock(Protocol):
+    """Time, handed in."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC."""
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC in nanoseconds."""

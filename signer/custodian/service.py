@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The custodian as a process: recover, listen, turn until told to stop.
+
+gate (wiring) ▸ close orphans ▸ start token workers ▸ bind the sockets ▸ loop ▸ SIGTERM ▸ finish what is in work
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from signer.custodian.acts import Acts
+from signer.custodian.authority import Authority
+from signer.custodian.commit import Commit
+from signer.custodian.connections import ADMIN_COMMANDS, WEB_COMMANDS, Listener
+from signer.custodian.judging import Judging
+from signer.custodian.payloads import Identity
+from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
+from signer.custodian.server import Server
+from signer.custodian.signing import Signing
+from signer.custodian.standing import load_standing
+from signer.custodian.token_pool import TokenPlace, TokenPool
+from signer.custodian.tokens import Tokens
+from signer.errors import Misconfigured, Unavailable
+from signer.keys.keyring import KeyPlace, keyring_of
+from signer.telemetry.logs import Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What settings say of the custodian."""
+
+    socket: Path
+    admin_socket: Path
+    web_uids: Collection[int]
+    admin_uids: Collection[int]
+    queue: int
+    """Commands in work at most."""
+    token_deadline: float
+    """Seconds."""
+    keys: Collection[tuple[str, str, str, str]]
+    """(name, URI, purpose, algorithm)."""
+    tokens: Collection[TokenPlace]
+    version: str
+    """Of this software; stands in payloads."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> datetime:
+        """The wall clock in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> int:
+        """CLOCK_MONOTONIC, which token workers read too."""
+        return time.monotonic_ns()
+
+
+def serve(
+    service: Service,
+    *,
+    reader: Reader,
+    sequencer: Sequencer,
+    receipts: Receipts,
+    persons: Persons,
+    log: Log,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, on a ledger that passed its gate; `ready` is called once both sockets listen.
+
+    Raises Misconfigured when the settings contradict each other or the ledger turns out damaged.
+    """
+    clock = SystemClock()
+    keyring = keyring_of(service.keys)
+    labels = {token.label for token in service.tokens}
+    for place in keyring.places.values():
+        if place.uri.token not in labels:
+            raise Misconfigured(
+                "settings-invalid",
+                f"key {place.name} is in token {place.uri.token}, which no [[tokens]] entry names",
+                remedy="add the token's module and PIN file to the settings",
+            )
+    with closing(selectors.DefaultSelector()) as selector:
+        tokens = Tokens(_pools(service, keyring=keyring, reader=reader, clock=clock, log=log), selector=selector)
+        genesis = load_standing(reader, previous=None).genesis
+        identity = Identity(origin=genesis.origin, dev=genesis.dev, version=service.version)
+        signing = Signing(identity=identity, keyring=keyring, tokens=tokens)
+        commit = Commit(sequencer=sequencer, signing=signing, receipts=receipts, tokens=tokens, log=log)
+        authority = Authority(
+            reader=reader,
+            receipts=receipts,
+            judging=Judging(reader=reader, persons=persons, clock=clock),
+            signing=signing,
+            acts=Acts(reader=reader, persons=persons, keyring=keyring, tokens=tokens),
+            commit=commit,
+            tokens=tokens,
+            keyring=keyring,
+            clock=clock,
+            log=log,
+        )
+        authority.recover()
+        with closing(tokens):
+            tokens.turn(())
+            server = Server(
+                _listeners(service),
+                authority=authority,
+                tokens=tokens,
+                selector=selector,
+                queue=service.queue,
+                log=log,
+            )
+            with _stopped_by_signals(server, selector=selector):
+                log.info("custodian ready", size=reader.head().size)
+                ready()
+                server.run()
+        log.info("custodian stopped")
+
+
+def _pools(
+    service: Service, *, keyring: Keyring, reader: Reader, clock: SystemClock, log: Log
+) -> Mapping[str, TokenPool]:
+    def pins(label: str) -> tuple[tuple[KeyPlace, bytes], ...]:
+        try:
+            events = reader.keys()
+        except Unavailable:
+            # The worker then finds each key when it first signs with it.
+            return ()
+        recorded = {event.name: event.spki for event in events if event.event == "created"}
+        return tuple(
+            (place, recorded[place.name])
+            for place in keyring.places.values()
+            if place.uri.token == label and place.name in recorded
+        )
+
+    return {
+        place.label: TokenPool(place, pins=pins, deadline=service.token_deadline, monotonic=clock.monotonic, log=log)
+        for place in service.tokens
+    }
+
+
+def _listeners(service: Service) -> tuple[Listener, Listener]:
+    return (
+        Listener.bind("web", service.socket, uids=service.web_uids, commands=WEB_COMMANDS),
+        Listener.bind("admin", service.admin_socket, uids=service.admin_uids, commands=ADMIN_COMMANDS),
+    )
+
+
+@contextmanager
+def _stopped_by_signals(server: Server, *, selector: selectors.BaseSelector) -> Iterator[None]:
+    """SIGTERM and SIGINT stop the loop, also while it waits: the kernel's wake-up byte ends the wait."""
+    waking, wake = socket.socketpair()
+    with waking, wake:
+        wake.setblocking(False)
+        selector.register(waking, selectors.EVENT_READ, None)
+        before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        handlers = {
+            number: signal.signal(number, lambda _number, _frame: server.stop())
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(before)
+            selector.unregister(waking)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps 7 and 8 of the signing cycle: from a durable ALLOW to the outcome leaf.
+
+    ALLOW leaf ▸ halted? ▸ build payloads ▸ one key call each ▸ all signed and verified? ▸ outcome leaf
+
+All or nothing: signed only when every output was signed and verified; unknown when any key call is; else failed.
+A key call that has not begun five seconds after the judged instant does not begin any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from itertools import count
+
+from policy.document import Environment
+from signer.custodian.payloads import PURPOSES, Identity, build_payloads
+from signer.custodian.protocols import Tokens
+from signer.custodian.records import Ended, Flight, Judged
+from signer.custodian.standing import Standing
+from signer.custodian.token_events import JobEnded, SigningJob
+from signer.errors import SignerError, Unavailable
+from signer.formats import bundle
+from signer.formats.rfc3339 import format_time
+from signer.keys.keyring import Keyring, PinnedKey
+from signer.ledger.documents import StoredDocument
+from signer.ledger.leaves import Outcome, SignatureEntry
+from signer.ledger.sequencer import Entry
+
+
+class Signing:
+    """The allowed decisions that are in work, and their key calls."""
+
+    def __init__(self, *, identity: Identity, keyring: Keyring, tokens: Tokens) -> None:
+        self._identity = identity
+        self._keyring = keyring
+        self._token_pools = tokens
+        self._tickets = count(1)
+        self._flights: dict[str, Flight] = {}
+        self._jobs: dict[int, tuple[Flight, int]] = {}
+        self._landed: list[tuple[Flight, str, str]] = []
+        """Flights that need an outcome leaf now: (flight, reason, detail); no reason when all jobs ended."""
+
+    @property
+    def in_flight(self) -> Collection[str]:
+        """Request ids between ALLOW and outcome."""
+        return self._flights.keys()
+
+    @property
+    def landed(self) -> bool:
+        """Whether an outcome waits to be appended."""
+        return bool(self._landed)
+
+    def keys_for(self, environment: Environment, *, standing: Standing, now: datetime) -> tuple[PinnedKey, ...]:
+        """One usable key per format: configured, recorded, of that purpose, trusted, reachable; raises Unavailable."""
+        keys = tuple(
+            self._keyring.resolve(environment.key, purpose=PURPOSES[each], pins=standing.pins)
+            for each in environment.formats
+        )
+        for key in keys:
+            _require_trusted(key, standing=standing, now=now)
+            reason = self._token_pools.unavailable(key)
+            if reason:
+                raise Unavailable("token-unavailable", reason, remedy="the operator looks at the token; try again")
+        return keys
+
+    def problem(self, name: str, *, standing: Standing, now: datetime) -> str:
+        """Why key `name` cannot sign now; empty when it can."""
+        try:
+            place = self._keyring.place(name)
+            key = self._keyring.resolve(name, purpose=place.purpose, pins=standing.pins)
+            _require_trusted(key, standing=standing, now=now)
+        except Unavailable as fault:
+            return fault.detail
+        return self._token_pools.unavailable(key)
+
+    def begin(self, judged: Judged, *, index: int, halted: bool) -> None:
+        """Call the keys of a decision whose ALLOW leaf is durable at `index`."""
+        flight = Flight(claim=judged.claim, index=index)
+        verdict = judged.verdict
+        self._flights[judged.claim.request_id] = flight
+        # 7 check halt …
+        if halted:
+            self._landed.append((flight, "halted", "signing is halted"))
+            return
+        # … build the payloads from the decision alone …
+        try:
+            payloads = build_payloads(
+                identity=self._identity,
+                policy=verdict.policy,
+                environment=verdict.leaf.environment,
+                subjects=verdict.subjects,
+                facts=verdict.facts,
+                decision=verdict.decision,
+                request_id=verdict.leaf.request,
+                time=verdict.time,
+                evidence=verdict.evidence,
+            )
+        except (SignerError, ValueError) as fault:
+            self._landed.append((flight, "payload", f"no payload could be built: {type(fault).__name__}"))
+            return
+        # … and ask for the signatures; the worker looks at halt and age once more before each call.
+        flight.outputs = tuple(zip(payloads, judged.keys, strict=True))
+        for position, (payload, key) in enumerate(flight.outputs):
+            ticket = next(self._tickets)
+            self._jobs[ticket] = (flight, position)
+            self._token_pools.submit(
+                SigningJob(ticket=ticket, key=key, digest=payload.digest(), begin_by=judged.begin_by)
+            )
+
+    def hear(self, event: JobEnded) -> None:
+        """Take the end of one key call."""
+        flight, position = self._jobs.pop(event.ticket)
+        flight.ended[position] = event
+        if len(flight.ended) == len(flight.outputs):
+            self._landed.append((flight, "", ""))
+
+    def take_outcomes(self, *, time: datetime) -> list[Ended]:
+        """Outcome leaves of all decisions whose key calls have ended."""
+        landed, self._landed = self._landed, []
+        return [_outcome(flight, reason=reason, detail=detail, time=time) for flight, reason, detail in landed]
+
+    def close(self, flight: Flight) -> None:
+        """Forget a decision whose outcome is durable, or could not be stored: the sweep then finds it."""
+        self._flights.pop(flight.claim.request_id, None)
+
+
+def _outcome(flight: Flight, *, reason: str, detail: str, time: datetime) -> Ended:
+    ends = [flight.ended[position] for position in sorted(flight.ended)]
+    status = "failed"
+    if not reason:
+        missed = next((end for end in ends if end.status == "unknown"), None)
+        missed = missed or next((end for end in ends if end.status != "signed"), None)
+        status, reason, detail = ("signed", "", "") if missed is None else (missed.status, missed.reason, missed.detail)
+    signatures, documents = [], []
+    for (payload, key), end in zip(flight.outputs, ends, strict=False):
+        kept = None
+        if status == "signed":
+            data = payload.signed(kid=key.pin.kid, signature=end.signature)
+            kept = StoredDocument.of(data, media_type=bundle.MEDIA_TYPE)
+            documents.append(kept)
+        # A signature beside one that failed was made and is dropped: its entry says signed and names no bundle.
+        signatures.append(
+            SignatureEntry(
+                format=payload.format,
+                payload=payload.sha256,
+                kid=key.pin.kid,
+                attempts=end.attempts,
+                result=end.status,
+                bundle=None if kept is None else kept.digest,
+            )
+        )
+    leaf = Outcome(
+        time=format_time(time),
+        request=flight.claim.request_id,
+        decision=flight.index,
+        status=status,
+        reason=reason,
+        signatures=tuple(signatures),
+    )
+    return Ended(flight=flight, status=status, reason=reason, detail=detail, entries=(Entry(leaf, tuple(documents)),))
+
+
+def _require_trusted(key: PinnedKey, *, standing: Standing, now: datetime) -> None:
+    listed = standing.trust.key(key.pin.kid) if standing.trust is not None else None
+    if listed is None or listed.status != "active" or listed.purpose != key.pin.purpose:
+        raise Unavailable(
+            "key-not-trusted",
+            f"the trust document in force does not list key {key.pin.name} as active",
+            remedy="the owners sign a trust document with this key: `signer trust update`",
+        )
+    if now < listed.not_before or (listed.not_after is not None and now >= listed.not_after):
+        raise Unavailable(
+            "key-not-trusted",
+            f"the trust document in force does not trust key {key.pin.name} at this instant",
+            remedy="the owners sign a trust document with a key that is valid now",
+        )

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is in force: policies, access, trust, key pins, owners and the halt; read from the ledger, parsed once.
+
+A snapshot is replaced as a whole after every administrative leaf and after every failed append, so nothing is
+judged on what the ledger no longer says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from policy.document import Policy, parse_policy
+from policy.schema import PolicyError
+from signer.custodian.owners import Owners
+from signer.custodian.protocols import Reader
+from signer.errors import Misconfigured
+from signer.formats.strict_base64 import decode_base64
+from signer.formats.trust import TrustDocument, parse_trust_file
+from signer.identity.access import Access, parse_access
+from signer.keys.keyring import Pin
+from signer.ledger.leaves import Genesis, decode_leaf
+from signer.ledger.rows import ActiveDocument, HaltRow
+from signer.tlog.merkle import leaf_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One consistent view of what is in force."""
+
+    genesis: Genesis
+    genesis_hash: str
+    """Hexadecimal leaf hash of leaf 0."""
+    policies: Mapping[str, Policy]
+    access: Access | None
+    trust: TrustDocument | None
+    pins: Mapping[str, Pin]
+    """The recorded public key of each key, by the key's name."""
+    halt: HaltRow | None
+
+    @property
+    def owners(self) -> Owners:
+        """Those of the newest trust document; before the first one, those of the genesis leaf."""
+        if self.trust is not None:
+            return Owners(self.trust.owners, self.trust.threshold)
+        keys = tuple(decode_base64(text, what="owner key of the genesis leaf") for text in self.genesis.owners)
+        return Owners(keys, self.genesis.threshold)
+
+
+def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
+    """Read what is in force; raises Unavailable, or Misconfigured when the ledger holds what cannot be read.
+
+    Documents that are still in force under the same digest are not parsed again.
+    """
+    body = reader.leaf(0)
+    genesis = decode_leaf(body)
+    if not isinstance(genesis, Genesis):
+        raise Misconfigured("ledger-damaged", "leaf 0 is not a genesis leaf")
+    trust = reader.trust()
+    keys = reader.keys()
+    access = reader.active_all("access")
+    if len(access) > 1:
+        raise Misconfigured("ledger-damaged", "two access documents are in force")
+    known = {policy.digest: policy for policy in previous.policies.values()} if previous is not None else {}
+    return Standing(
+        genesis=genesis,
+        genesis_hash=leaf_hash(body).hex(),
+        policies={
+            document.name: known.get(document.digest) or _policy(document) for document in reader.active_all("policy")
+        },
+        access=_access(access[0], previous) if access else None,
+        trust=parse_trust_file(trust.file).trust if trust is not None else None,
+        pins={
+            row.name: Pin(name=row.name, kid=row.kid, purpose=row.purpose, algorithm=row.algorithm, spki=row.spki)
+            for row in keys
+            if row.event == "created"
+        },
+        halt=reader.halted(),
+    )
+
+
+def _policy(document: ActiveDocument) -> Policy:
+    try:
+        return parse_policy(document.data)
+    except PolicyError as fault:
+        # It was parsed when it was activated: another version of this program wrote it, or the record is damaged.
+        raise Misconfigured("policy-unreadable", f"policy {document.name} in force: {fault.detail}") from None
+
+
+def _access(document: ActiveDocument, previous: Standing | None) -> Access:
+    if previous is not None and previous.access is not None and previous.access.digest == document.digest:
+        return previous.access
+    return parse_access(document.data)
