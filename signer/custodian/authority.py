@@ -101,11 +101,6 @@ class Authority:
         """What one durable append took lately."""
         return self._commit.seconds
 
-    @property
-    def standing(self) -> Standing | None:
-        """What was in force when it was read last."""
-        return self._standing
-
     def recover(self) -> None:
         """Before anything is served: read what is in force, close what an earlier process left open."""
         self._stand()
