@@ -29,7 +29,7 @@ from signer.custodian.standing import load_standing
 from signer.custodian.token_pool import TokenPlace, TokenPool
 from signer.custodian.tokens import Tokens
 from signer.errors import Misconfigured, Unavailable
-from signer.keys.keyring import Keyring, KeyPlace, keyring_of
+from signer.keys.keyring import KeyPlace, Keyring, keyring_of
 from signer.telemetry.logs import Log
 
 
