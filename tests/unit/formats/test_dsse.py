@@ -21,7 +21,7 @@ from signer.formats.dsse import (
     parse_envelope,
     verify_envelope,
 )
-from signer.formats.spki import keyid, spki_der
+from signer.formats.spki import PublicKey, keyid, spki_der
 from tests.unit.formats.keys import ed25519, p256
 
 # secure-systems-lab/dsse:protocol.md, "Test Vectors": a raw r and s signature.
@@ -96,7 +96,11 @@ def test_url_safe_base64_is_accepted() -> None:
 def test_the_keyid_neither_grants_nor_denies(hint: str) -> None:
     [(_, signature)] = sign(b"{}", p256())
     envelope = parse_envelope(encode_envelope(IN_TOTO, b"{}", [(hint, signature)]))
-    keys = {"a": p256().public_key(), "b": p256(2).public_key(), "c": ed25519().public_key()}
+    keys: dict[str, PublicKey] = {
+        "a": p256().public_key(),
+        "b": p256(2).public_key(),
+        "c": ed25519().public_key(),
+    }
     hints = {keyid(spki_der(p256(2).public_key())): "b"}
     assert verify_envelope(envelope, keys, hints=hints) == {"a"}
 
