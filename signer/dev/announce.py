@@ -49,12 +49,13 @@ def read_exports(path: Path) -> dict[str, str]:
 def three_commands(directory: DevDirectory, *, policy: str, environment: str) -> tuple[str, str, str]:
     """Signed, denied, verified: one line of shell each, complete in itself."""
     root, samples = shlex.quote(str(directory.root)), shlex.quote(str(directory.samples))
-    # In short form: each line sources the exports itself, so it works in a fresh shell.
-    begin = f". {root}/env; signer sign --policy {shlex.quote(policy)} --environment {shlex.quote(environment)}"
+    # Each line sources the exports itself, so it works in a fresh shell.
+    asked = f"--policy {shlex.quote(policy)} --environment {shlex.quote(environment)}"
+    sign = f". {root}/env; signer sign {asked} --subject-file {samples}"
+    kept = f"--bundle {root}/bundle.json --receipt {root}/receipt.json"
+    verify = f"signer verify --allow-dev --trust {root}/trust.json --environment {shlex.quote(environment)}"
     return (
-        f"{begin} --subject-file {samples}/artifact.txt --evidence {samples}/good*.json"
-        f" --bundle {root}/bundle.json --receipt {root}/receipt.json",
-        f"{begin} --subject-file {samples}/bad-artifact.txt --evidence {samples}/bad*.json",
-        f"signer verify --allow-dev --trust {root}/trust.json --environment {shlex.quote(environment)}"
-        f" --bundle {root}/bundle.json --receipt {root}/receipt.json --subject-file {samples}/artifact.txt",
+        f"{sign}/artifact.txt --evidence {samples}/good*.json {kept}",
+        f"{sign}/bad-artifact.txt --evidence {samples}/bad*.json",
+        f"{verify} {kept} --subject-file {samples}/artifact.txt",
     )

@@ -137,7 +137,7 @@ def tell_story(story: Story) -> None:
     story.step("4. A tampered artifact is refused", [*verify, "--subject-file", str(tampered)], expect=3, show=6)
     story.step(
         "5. The log verifies: every leaf re-hashed by the auditor, the checkpoint signed",
-        ["log", "verify", "--allow-dev"],
+        ["log", "verify"],
         expect=0,
         show=8,
         identity="auditor",

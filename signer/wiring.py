@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From settings to running parts. The only file that names concrete adapters.
+
+found_authority   an empty database → genesis, first documents, guard
+run_custodian     the one writer: gate, recovery, tokens, two sockets, until told to stop
+run_web           the listeners of web: readers of the same ledger, clients of the custodian's socket
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from signer import __version__
+from signer.custodian import administration, service
+from signer.custodian.client import CustodianClient
+from signer.custodian.commands import Activate, Command, Done, Failed, Status, StatusReport
+from signer.custodian.standing import Standing
+from signer.custodian.token_pool import TokenPlace
+from signer.db.engine import open_engine, schema_revision
+from signer.db.migrations import upgrade
+from signer.dev.confinement import check_confined
+from signer.errors import Malformed, Misconfigured, Refused, Unavailable
+from signer.formats.canonical import sha256_hex
+from signer.formats.owner_act import parse_owner_act
+from signer.formats.rfc3339 import format_time
+from signer.formats.strict_base64 import encode_base64
+from signer.ledger.credential import load_ledger_key, make_ledger_key
+from signer.ledger.gate import genesis, ledger_vkey, open_ledger
+from signer.ledger.guard import Guard
+from signer.ledger.leaves import Genesis, decode_leaf
+from signer.ledger.persons import Persons
+from signer.ledger.reader import Reader, open_reader
+from signer.ledger.receipts import Receipts
+from signer.ledger.sequencer import Entry
+from signer.settings import Settings
+from signer.telemetry.logs import open_log
+
+ADMIN_TIMEOUT = 60.0
+"""Seconds for one administrative command; making a key in a real device takes a while."""
+CUSTODIAN_TIMEOUT = 30.0
+"""Seconds that web waits for one answer: a key call may begin 5 s after judging and take the token's deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Founding:
+    """What a new ledger begins with: its owners, and the documents that they signed for."""
+
+    owners: tuple[bytes, ...]
+    """DER SubjectPublicKeyInfo."""
+    threshold: int
+    dev: bool
+    documents: tuple[tuple[str, bytes], ...]
+    """(`policy` or `access`, bytes)."""
+    signatures: tuple[bytes, ...]
+    """Owner acts over these documents, in any order."""
+    principal: str
+
+
+def is_founded(settings: Settings) -> bool:
+    """Whether the database holds a ledger."""
+    with _writing(settings) as engine:
+        return schema_revision(engine) is not None and Reader(engine).edge().size > 0
+
+
+def found_authority(settings: Settings, founding: Founding, *, now: datetime) -> int:
+    """Write leaf 0 and the first documents; the tree's size. Raises Misconfigured when a ledger stands there."""
+    if is_founded(settings):
+        raise Misconfigured(
+            "ledger-exists",
+            f"{settings.ledger.database} holds a ledger already; nothing was changed",
+            remedy="name a new database, guard and ledger key for a new ledger",
+        )
+    key = make_ledger_key(settings.ledger.key)
+    leaf = Genesis(
+        time=format_time(now),
+        origin=settings.origin,
+        dev=founding.dev,
+        threshold=founding.threshold,
+        owners=tuple(encode_base64(owner) for owner in founding.owners),
+        ledger_key=ledger_vkey(settings.origin, key),
+    )
+    with _writing(settings) as engine:
+        upgrade(engine)
+        reader = Reader(engine)
+        entries = [_first_activation(founding, leaf, kind, data, reader=reader) for kind, data in founding.documents]
+        # Its tables are made now, so that the first decision does not wait for them.
+        persons = open_engine(settings.ledger.persons, read_only=False)
+        Persons(persons)
+        persons.dispose()
+        batch = genesis(engine, leaf=leaf, then=entries, ledger_key=key, guard=Guard(settings.ledger.guard))
+    return batch.size
+
+
+def _first_activation(founding: Founding, leaf: Genesis, kind: str, data: bytes, *, reader: Reader) -> Entry:
+    """The leaf that puts a document in force together with genesis: the owners' signatures are needed as ever."""
+    standing = Standing(genesis=leaf, genesis_hash="", policies={}, access=None, trust=None, pins={}, halt=None)
+    digest = sha256_hex(data)
+    command = Activate(
+        principal=founding.principal,
+        document=kind,
+        data=data,
+        signatures=tuple(each for each in founding.signatures if parse_owner_act(each).sha256 == digest),
+    )
+    return administration.activation(
+        command, standing=standing, reader=reader, principal=founding.principal, time=leaf.time
+    )
+
+
+@contextmanager
+def _writing(settings: Settings) -> Iterator[Engine]:
+    engine = open_engine(settings.ledger.database, read_only=False)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_ledger_reader(settings: Settings) -> Iterator[Reader]:
+    """A reader of the ledger for as long as the block lasts."""
+    engine = open_engine(settings.ledger.database, read_only=True)
+    try:
+        yield open_reader(engine)
+    finally:
+        engine.dispose()
+
+
+def custodian_answers(settings: Settings) -> bool:
+    """Whether a custodian serves the admin socket."""
+    client = CustodianClient(settings.custodian.admin_socket, timeout=ADMIN_TIMEOUT)
+    try:
+        return isinstance(client.ask(Status()), StatusReport)
+    except Unavailable:
+        return False
+    finally:
+        client.close()
+
+
+def ask_admin(settings: Settings, command: Command) -> int:
+    """Send an administrative command; the index of its leaf. Raises what the custodian answers."""
+    client = CustodianClient(settings.custodian.admin_socket, timeout=ADMIN_TIMEOUT)
+    try:
+        reply = client.ask(command)
+    finally:
+        client.close()
+    match reply:
+        case Done(leaf=leaf):
+            return leaf
+        case Failed(family="malformed"):
+            raise Malformed(reply.code, reply.detail, remedy=reply.remedy)
+        case Failed(family="refused"):
+            raise Refused(reply.code, reply.detail, remedy=reply.remedy)
+        case Failed():
+            raise Unavailable(reply.code, reply.detail, remedy=reply.remedy)
+        case _:
+            raise Unavailable("answer-malformed", f"the custodian answered {type(reply).__name__}")
+
+
+def run_custodian(settings: Settings, *, dev_supervisor: int | None) -> int:
+    """Pass the gate, recover and serve until told to stop; the exit code. Raises Misconfigured."""
+    _check_dev(settings, dev_supervisor=dev_supervisor)
+    log = open_log(sys.stderr.buffer, room="custodian")
+    persons = open_engine(settings.ledger.persons, read_only=False)
+    with _writing(settings) as engine, closing(Guard(settings.ledger.guard)) as guard:
+        key = load_ledger_key(settings.ledger.key)
+        sequencer = open_ledger(engine, origin=settings.origin, ledger_key=key, guard=guard, now=datetime.now(UTC))
+        reader = Reader(engine)
+        service.serve(
+            _service(settings),
+            reader=reader,
+            sequencer=sequencer,
+            receipts=Receipts(reader, sequencer),
+            persons=Persons(persons),
+            log=log,
+        )
+    return 0
+
+
+def _service(settings: Settings) -> service.Service:
+    custodian = settings.custodian
+    return service.Service(
+        socket=custodian.socket,
+        admin_socket=custodian.admin_socket,
+        web_uids=custodian.web_uids,
+        admin_uids=custodian.admin_uids,
+        queue=custodian.queue,
+        token_deadline=custodian.token_deadline,
+        keys=tuple((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys),
+        tokens=tuple(
+            TokenPlace(
+                label=token.label,
+                module=token.module,
+                pin_file=token.pin_file,
+                workers=token.workers,
+                environment=token.environment,
+                # Beside the record, where this user may write and nobody else does.
+                lock=settings.ledger.guard.with_name(f"token-{sha256_hex(token.label.encode())[:12]}.lock"),
+            )
+            for token in settings.tokens
+        ),
+        version=__version__,
+    )
+
+
+def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | None) -> int:
+    """Serve until told to stop; the exit code. Raises Misconfigured before anything is bound."""
+    # Imported here: the custodian and `signer init` load neither Flask nor gunicorn.
+    from signer.web.application import Application, open_application  # noqa: PLC0415
+    from signer.web.wsgi.server import ServerSettings, serve  # noqa: PLC0415
+
+    web = settings.web
+    _check_dev(settings, dev_supervisor=dev_supervisor)
+    log = open_log(sys.stderr.buffer, room="web")
+    metrics_directory = _metrics_directory(web.bind)
+
+    def build() -> Application:
+        """One worker's own connections, made after the fork."""
+        return open_application(
+            reader=open_reader(open_engine(settings.ledger.database, read_only=True)),
+            custodian=CustodianClient(settings.custodian.socket, timeout=CUSTODIAN_TIMEOUT),
+            guard=Guard(settings.ledger.guard),
+            log=log,
+            body_limit=web.body_limit,
+            workers=web.workers,
+            certificate=web.certificate,
+            metrics_directory=metrics_directory,
+        )
+
+    listeners = ServerSettings(
+        bind=web.bind,
+        certificate=web.certificate,
+        key=web.key,
+        client_ca=web.client_ca,
+        crl=web.crl,
+        public_bind=web.public_bind,
+        metrics_bind=web.metrics_bind,
+        metrics_directory=metrics_directory,
+        workers=web.workers,
+        threads=web.threads,
+    )
+    return serve(listeners, build=build, log=log, only=only)
+
+
+def _check_dev(settings: Settings, *, dev_supervisor: int | None) -> None:
+    with open_ledger_reader(settings) as reader:
+        check_confined(decode_leaf(reader.leaf(0)), settings, dev_supervisor=dev_supervisor)
+
+
+def _metrics_directory(bind: str) -> Path:
+    """One directory for each listener and user, in memory where there is such a place."""
+    shared = Path("/dev/shm")  # noqa: S108 - its owner is checked before use
+    base = shared if shared.is_dir() else Path(tempfile.gettempdir())
+    return base / f"signer-metrics-{os.getuid()}-{hashlib.sha256(bind.encode()).hexdigest()[:12]}"
