@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Final
@@ -46,6 +46,8 @@ class Environment:
     name: str
     require: tuple[str, ...]
     """Ids of the required rules, in the document's order; never empty."""
+    rules: tuple[Rule, ...] = field(repr=False)
+    """The required rules themselves, in the same order."""
     key: str
     """Name of the signing key; the caller never chooses it."""
     formats: tuple[str, ...]
@@ -65,10 +67,6 @@ class Policy:
     environments: Mapping[str, Environment]
     clock_skew: timedelta
     max_evidence_age: timedelta
-
-    def required(self, environment: Environment) -> tuple[Rule, ...]:
-        """The rules that `environment` requires, in the document's order."""
-        return tuple(rule for rule in self.rules if rule.id in environment.require)
 
 
 def parse_policy(data: bytes) -> Policy:
@@ -154,9 +152,14 @@ def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Envi
                         remedy='name rules of this document, or write ["*"] alone for all of them',
                     )
             require = tuple(identifier for identifier in known if identifier in named)
-        _refuse_contradiction(section, [known[identifier] for identifier in require])
+        required = tuple(known[identifier] for identifier in require)
+        _refuse_contradiction(section, required)
         environments[name] = Environment(
-            name=name, require=require, key=section.name("key"), formats=section.choices("formats", FORMATS)
+            name=name,
+            require=require,
+            rules=required,
+            key=section.name("key"),
+            formats=section.choices("formats", FORMATS),
         )
         section.close()
     if not environments:
@@ -164,7 +167,7 @@ def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Envi
     return environments
 
 
-def _refuse_contradiction(section: Section, required: list[Rule]) -> None:
+def _refuse_contradiction(section: Section, required: tuple[Rule, ...]) -> None:
     """One provenance answers for a subject: two demands that share no builder could never both pass."""
     demands = [rule for rule in required if isinstance(rule.parameters, ProvenanceDemand)]
     for one, other in combinations(demands, 2):

@@ -13,8 +13,9 @@ branch and another one on the right builder do not add up. Removing such an item
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 
 from policy.decision import Decision, Finding, Outcome, Verdict
@@ -115,7 +116,7 @@ class _Group:
 
 
 def _judge(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> Iterable[Finding]:
-    rules = policy.required(environment)
+    rules = environment.rules
     groups = _groups(facts)
     judged = [_judge_group(policy, rules, group, now) for group in groups]
     for position, rule in enumerate(rules):
@@ -129,18 +130,25 @@ def _groups(facts: Facts) -> list[_Group]:
         (item for item in facts.evidence.items() if _counts(item)),
         key=lambda item: (item.origin.received, item.origin.digest),
     )
+    classes: dict[tuple[int, ...], list[int]] = {}
+    for position, item in enumerate(items):
+        classes.setdefault(item.origin.covers, []).append(position)
     count = len(facts.request.subjects)
     covering: list[list[int]] = [[] for _ in range(count)]
-    for position, item in enumerate(items):
-        for subject in set(item.origin.covers):
+    for number, covers in enumerate(classes):
+        for subject in set(covers):
             if 0 <= subject < count:
-                covering[subject].append(position)
+                covering[subject].append(number)
     members: dict[tuple[int, ...], list[int]] = {}
-    for subject, positions in enumerate(covering):
-        members.setdefault(tuple(positions), []).append(subject)
+    for subject, numbers in enumerate(covering):
+        members.setdefault(tuple(numbers), []).append(subject)
+    positions = list(classes.values())
     return [
-        _Group(tuple(subjects), _evidence([items[position] for position in positions]))
-        for positions, subjects in members.items()
+        _Group(
+            tuple(subjects),
+            _evidence([items[position] for position in sorted(chain.from_iterable(positions[n] for n in numbers))]),
+        )
+        for numbers, subjects in members.items()
     ]
 
 
@@ -162,14 +170,6 @@ def _evidence(items: Sequence[Item]) -> EvidenceFacts:
 
 
 def _judge_group(policy: Policy, rules: tuple[Rule, ...], group: _Group, now: datetime) -> list[Judgement]:
-    case = Case(
-        trust=policy.trust,
-        evidence=group.evidence,
-        provenance=None,
-        now=now,
-        clock_skew=policy.clock_skew,
-        max_evidence_age=policy.max_evidence_age,
-    )
     candidates: list[Provenance | None] = [None]
     if any(rule.kind.needs_provenance for rule in rules):
         trusted = [item for item in group.evidence.provenance if policy.trust.builder_of(item) is not None]
@@ -177,7 +177,15 @@ def _judge_group(policy: Policy, rules: tuple[Rule, ...], group: _Group, now: da
         candidates = [*reversed(trusted)] or candidates
     best: list[Judgement] = []
     for candidate in candidates:
-        judgements = _judge_candidate(rules, replace(case, provenance=candidate), best)
+        case = Case(
+            trust=policy.trust,
+            evidence=group.evidence,
+            provenance=candidate,
+            now=now,
+            clock_skew=policy.clock_skew,
+            max_evidence_age=policy.max_evidence_age,
+        )
+        judgements = _judge_candidate(rules, case, best)
         if not best or _misses(judgements) < _misses(best):
             best = judgements
     return best

@@ -12,6 +12,8 @@ MAX_LISTED = 5
 
 def quote(text: str) -> str:
     """The value between quotes, escaped, and cut when it is long."""
+    if len(text) <= MAX_QUOTED and text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     shown = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
     escaped = shown.encode("unicode_escape").decode("ascii").replace('"', '\\"').replace("\\u2026", "...")
     return f'"{escaped}"'
