@@ -61,8 +61,11 @@ class LedgerSettings:
     """Where the record stands: its database, the table of pseudonyms, the guard and the checkpoint key."""
 
     database: str
+    """URL of the database of leaves and documents: sqlite:////PATH. The custodian writes it, web reads it."""
     persons: str
+    """URL of the database of pseudonyms, readable by the custodian alone."""
     guard: Path
+    """File with the newest checkpoint; a ledger that is older than it is not used."""
     key: Path
     """Ed25519 private key, PEM (PKCS #8), readable by the custodian's user alone."""
 
@@ -79,9 +82,13 @@ class CustodianSettings:
     """The custodian's two sockets, who may speak on them, and its limits."""
 
     socket: Path
+    """Where web reaches the custodian."""
     admin_socket: Path
+    """Where commands of an operator reach the custodian."""
     web_uids: tuple[int, ...]
+    """Users who may speak on `socket`."""
     admin_uids: tuple[int, ...]
+    """Users who may speak on `admin_socket`."""
     queue: int = 1024
     """Commands waiting at most; beyond it the answer is 503."""
     token_deadline: float = 5.0
@@ -102,14 +109,23 @@ class WebSettings:
     """The mutual TLS listener and its companions; `public_bind` and `metrics_bind` are off when absent."""
 
     bind: str
+    """HOST:PORT of the listener of callers."""
     certificate: Path
+    """The server's certificate and its chain, PEM."""
     key: Path
+    """The server's private key, PEM, readable by web's user alone."""
     client_ca: Path
+    """The CAs of callers' certificates, PEM."""
     crl: Path | None = None
+    """Revoked certificates of callers, PEM."""
     public_bind: str | None = None
+    """HOST:PORT of the public listener: keys, trust file, checkpoint, hash tiles."""
     metrics_bind: str | None = None
+    """HOST:PORT of the operations listener: metrics, liveness, readiness; keep it on loopback."""
     workers: int = 2
+    """Processes that serve callers, one for each core."""
     threads: int = 8
+    """Requests that one worker serves at a time."""
     body_limit: int = 16 * 1024 * 1024
     """Bytes of one request body at most."""
 
@@ -129,9 +145,13 @@ class KeySettings:
     """One key by name: where it is, the only purpose it serves, its algorithm."""
 
     name: str
+    """The name by which environments of a policy choose the key."""
     uri: str
+    """Where the key is (RFC 7512): token, object and id; never a PIN."""
     purpose: Literal["statement"]
+    """The only use that the key may have."""
     algorithm: Literal["ecdsa-p256-sha256"]
+    """Curve and digest of its signatures."""
 
     def __post_init__(self) -> None:
         _check_name("name", self.name)
@@ -146,9 +166,13 @@ class TokenSettings:
     """One PKCS #11 token: its vendor module, the file with its PIN, its workers."""
 
     label: str
+    """Label of the token, as key URIs name it."""
     module: Path
+    """The vendor's PKCS #11 module."""
     pin_file: Path
+    """File with the PIN, read by the token workers."""
     workers: int = 1
+    """Processes that use the token, one session each; one is right for a fast local token."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the vendor module reads; given to the token worker alone."""
 
