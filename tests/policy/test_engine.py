@@ -138,8 +138,9 @@ def test_the_same_instant_in_another_offset_gives_the_same_decision() -> None:
 def with_judge(judgement: Any) -> Policy:
     """The policy with one rule whose judgement is replaced."""
     judged = policy("SBM-1")
-    rule = judged.rules[0]
-    return replace(judged, rules=(replace(rule, kind=replace(rule.kind, judge=judgement)),))
+    rules = tuple(replace(rule, kind=replace(rule.kind, judge=judgement)) for rule in judged.rules)
+    environment = replace(judged.environments["release"], rules=rules)
+    return replace(judged, rules=rules, environments={"release": environment})
 
 
 def raising(_: object, __: Case) -> Judgement:
