@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from signer.custodian.commands import StatusReport
@@ -11,14 +11,18 @@ from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing
 
 
-def report(standing: Standing, *, tree_size: int, keys: Iterable[str], signing: Signing, now: datetime) -> StatusReport:
+def report(
+    standing: Standing, *, tree_size: int, keys: Collection[str], signing: Signing, now: datetime
+) -> StatusReport:
     """What works and what does not, with `keys` the names of all configured keys."""
-    problems: list[str] = []
+    # A key that no policy in force names may wait for its record.
+    needed = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
+    problems = [f"key {name}: a policy names it and the settings do not" for name in sorted(needed - set(keys))]
     usable: list[tuple[str, bool]] = []
     for name in keys:
         problem = signing.problem(name, standing=standing, now=now)
         usable.append((name, not problem))
-        if problem:
+        if problem and name in needed:
             problems.append(f"key {name}: {problem}")
     if standing.access is None or not standing.policies:
         problems.append("no policy or no access document is in force: activate both with `signer policy activate`")
