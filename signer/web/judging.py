@@ -25,7 +25,7 @@ from signer.evidence.facts import evidence_facts, requested_source_digests
 from signer.evidence.verifier import Evidence, UnverifiedAttestation, index_digests, verify_item
 from signer.formats.opaque import KINDS, opaque_document
 from signer.ledger.rows import IndexedEvidence
-from signer.web.admission import Caller
+from signer.web.admission import Caller, out_of_reach
 from signer.web.application import Application
 from signer.web.documents import PolicyInForce
 from signer.web.offer import Offered
@@ -136,21 +136,12 @@ def authorise_repositories(
     trusted = [item for item in facts.provenance if item.builder is not None]
     repositories = {item.repository or "" for item in trusted}
     covered = {index for item in trusted for index in item.origin.covers}
-    demanded = any(rule.kind.needs_provenance for rule in in_force.policy.required(environment))
+    demanded = any(rule.kind.needs_provenance for rule in environment.rules)
     if len(covered) < len(asked.subjects) and not demanded:
         # Only a grant for every repository covers one without a name.
         repositories.add("")
     if not all(map(allowed, repositories)):
         raise out_of_reach()
-
-
-def out_of_reach() -> Refused:
-    """The one answer for what does not exist and for what this caller may not see."""
-    return Refused(
-        "not-found",
-        "this caller can reach no policy, environment, repository or record of that name",
-        remedy="check the names, and the caller's grants in the access document",
-    )
 
 
 @contextmanager
