@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from policy.decision import Outcome
+from policy.document import parse_policy
 from policy.facts import Item, Vulnerability
 from policy.rules.artifact import rating
-from tests.policy.factory import ago, built, inventory, judge, policy, ran, scanned, sole, vulnerability
+from tests.policy.factory import (
+    ago,
+    built,
+    document,
+    encode,
+    inventory,
+    judge,
+    policy,
+    ran,
+    scanned,
+    sole,
+    vulnerability,
+)
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -150,6 +164,19 @@ def test_scans(changes: dict[str, Any], items: tuple[Item, ...], outcome: Outcom
     finding = sole(policy("VUL-1", **changes), *items)
     assert finding.outcome is outcome
     assert title in finding.title
+
+
+def test_the_latest_of_two_accepted_scanners_decides() -> None:
+    value = document()
+    value["trust"]["scanners"]["trivy"] = {"key": "other", "maxDatabaseAge": "1h"}
+    value["rules"] = [{**rule, "scanners": ["trivy", "grype"]} for rule in value["rules"] if rule["id"] == "VUL-1"]
+    judged = parse_policy(encode(value))
+    bad = scanned("bad", scanner="trivy", key="other", vulnerabilities=with_severity("high"))
+    assert sole(judged, scanned()).outcome is PASS
+    assert sole(judged, bad, scanned(received=2)).outcome is PASS
+    assert sole(judged, scanned(), replace(bad, origin=replace(bad.origin, received=2))).outcome is FAIL
+    stale = sole(judged, scanned("stale", scanner="trivy", key="other"))
+    assert "the scanner's database is 12h old" in stale.title
 
 
 def test_each_item_of_a_tie_is_counted() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from policy.decision import Outcome
+from policy.document import parse_policy
 from policy.facts import Item
-from tests.policy.factory import ago, built, built_shared, inventory, policy, ran, reviewed, sole
+from tests.policy.factory import ago, built, built_shared, document, encode, inventory, policy, ran, reviewed, sole
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -98,6 +99,7 @@ DEMANDS: dict[str, tuple[dict[str, Any], Item, Outcome, str]] = {
         "the builder is shared-ci, which this rule does not accept",
     ),
     "any workflow where none is named": ({"workflows": None}, built(workflow=None), PASS, ""),
+    "one of two workflows": ({"workflows": ["a/*.yml", ".github/workflows/*.yml"]}, built(), PASS, ""),
     "a workflow by pattern": ({"workflows": [".github/workflows/re*.yml"]}, built(), PASS, ""),
     "no external parameter at all": (
         {"parameters": {"allow": []}},
@@ -135,6 +137,16 @@ def test_provenance_as_demanded(changes: dict[str, Any], item: Item, outcome: Ou
     finding = sole(policy("BLD-1", **changes), item)
     assert finding.outcome is outcome
     assert title in finding.title
+
+
+def test_one_of_two_accepted_testers_is_enough() -> None:
+    value = document()
+    value["trust"]["testers"]["lab"] = {"key": "scanner"}
+    value["rules"] = [{**rule, "testers": ["lab", "ci"]} for rule in value["rules"] if rule["id"] == "TST-1"]
+    judged = parse_policy(encode(value))
+    assert sole(judged, ran()).outcome is PASS
+    assert sole(judged, ran(tester="lab", key="scanner")).outcome is PASS
+    assert sole(judged, ran(tester="lab")).outcome is FAIL
 
 
 def test_a_finding_says_what_was_required_found_counted_and_who_can_fix_it() -> None:

@@ -225,6 +225,16 @@ REFUSED: dict[str, tuple[Edit, str]] = {
         ),
         "environments.release.require: BLD-1 and BLD-9",
     ),
+    "too many keys": (
+        lambda v: v["trust"]["keys"].update({f"k{n}": pem(f"k{n}") for n in range(300)}),
+        "trust.keys: has more than",
+    ),
+    "too many build types": (
+        lambda v: rule(v, "BLD-1").update(buildTypes=[f"https://x.invalid/{n}" for n in range(300)]),
+        "rules[0].buildTypes: has more than",
+    ),
+    "empty text": (lambda v: v["trust"]["builders"]["ci"].update(id=""), "trust.builders.ci.id:"),
+    "long text": (lambda v: v["metadata"].update(owner="x" * 513), "metadata.owner:"),
     "too many rules": (
         lambda v: v["rules"].extend({**rule(v, "BLD-2"), "id": f"X-{n}"} for n in range(300)),
         "rules: has more than",

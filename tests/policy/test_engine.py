@@ -253,6 +253,12 @@ def test_one_good_build_answers_whatever_else_was_built() -> None:
     assert {finding.evidence for finding in decision.findings} == {(built().origin.digest,)}
 
 
+def test_of_two_equal_builds_the_one_received_last_answers() -> None:
+    first, last = built("first", received=1), built("last", received=2)
+    for items in ((first, last), (last, first)):
+        assert judge(policy("BLD-1"), *items).findings[0].evidence == (last.origin.digest,)
+
+
 def test_a_review_of_another_build_does_not_carry_over() -> None:
     reviewed_elsewhere = built("reviewed, wrong branch", ref="refs/heads/evil")
     unreviewed = built("right branch, not reviewed", commit="f" * 40)

@@ -173,3 +173,25 @@ def test_a_source_attestation_that_does_not_join_gives_no_level() -> None:
 def test_own_names_never_look_like_slsa_levels() -> None:
     for name in levels_of(facts(*good())):
         assert name.startswith(("SLSA_BUILD_LEVEL_", "SLSA_SOURCE_", "AUTHORITY_"))
+
+
+def test_a_property_of_one_subjects_source_is_not_the_others() -> None:
+    judged = policy("SRC-2", properties=None)
+    known = facts(
+        built("one", covers=(0,)),
+        built("two", covers=(1,), commit="f" * 40),
+        reviewed("reviewed", covers=(0,), levels=("SLSA_SOURCE_LEVEL_4", TWO_PARTY)),
+        reviewed("protected", covers=(1,), commit="f" * 40, levels=("SLSA_SOURCE_LEVEL_3",)),
+        subjects=2,
+    )
+    decision = evaluate(judged, known, now=NOW)
+    assert decision.verdict is Verdict.ALLOW
+    assert verified_levels(judged, known, decision)[0] == "SLSA_SOURCE_LEVEL_3"
+    assert TWO_PARTY not in verified_levels(judged, known, decision)
+
+
+def test_a_decision_that_leaves_a_subject_out_states_no_slsa_level() -> None:
+    judged, known = policy(), facts(*good())
+    decision = evaluate(judged, known, now=NOW)
+    wider = facts(*good(), subjects=2)
+    assert not any(name.startswith("SLSA_") for name in verified_levels(judged, wider, decision))

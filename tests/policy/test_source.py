@@ -7,8 +7,20 @@ from typing import Any
 import pytest
 
 from policy.decision import Outcome
+from policy.document import parse_policy
 from policy.facts import Item
-from tests.policy.factory import COMMIT, REPOSITORY, ago, built, built_shared, policy, reviewed, sole
+from tests.policy.factory import (
+    COMMIT,
+    REPOSITORY,
+    ago,
+    built,
+    built_shared,
+    document,
+    encode,
+    policy,
+    reviewed,
+    sole,
+)
 
 PASS, FAIL, UNKNOWN = Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN
 THREE, FOUR = "SLSA_SOURCE_LEVEL_3", "SLSA_SOURCE_LEVEL_4"
@@ -220,3 +232,16 @@ def test_a_review_is_counted_together_with_the_provenance_that_joins_it() -> Non
     finding = sole(policy("SRC-2"), provenance, review)
     assert finding.evidence == (review.origin.digest, provenance.origin.digest)
     assert finding.bound == "source"
+
+
+def test_one_of_two_accepted_collectors_is_enough_and_the_other_differs_in_one_part() -> None:
+    value = document()
+    value["trust"]["collectors"]["mirror"] = {"key": "other", "verifier": "https://dev.invalid/mirror"}
+    value["rules"] = [{**rule, "collectors": ["mirror", "forge"]} for rule in value["rules"] if rule["id"] == "SRC-2"]
+    judged = parse_policy(encode(value))
+    assert sole(judged, built(), reviewed()).outcome is PASS
+    crossed = sole(judged, built(), reviewed(collector=None, key="other"))
+    assert crossed.outcome is FAIL
+    assert "the key is trusted, the verifier id differs" in crossed.title
+    foreign = sole(judged, built(), reviewed(collector=None, key="stranger"))
+    assert "the verifier id is trusted, the key differs" in foreign.title
