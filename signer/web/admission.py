@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 
 from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
 
 from signer.domain.principal import Principal
 from signer.errors import Misconfigured, Refused, SignerError, Unavailable
@@ -74,6 +74,20 @@ def identify(application: Application) -> Caller:
     return Caller(principal, access)
 
 
+def out_of_reach() -> Refused:
+    """The one answer for what does not exist and for what this caller may not see."""
+    return Refused(
+        "not-found",
+        "this caller can reach no policy, environment, repository or record of that name",
+        remedy="check the names, and the caller's grants in the access document",
+    )
+
+
+def absent() -> Refused:
+    """The answer for a public thing that does not exist."""
+    return Refused("not-found", "there is nothing here", remedy="see /openapi.json")
+
+
 def admit(app: Flask, application: Application, *, open_to_all: frozenset[str]) -> None:
     """Install steps 0 and 1, the error answers and the access log."""
 
@@ -84,6 +98,9 @@ def admit(app: Flask, application: Application, *, open_to_all: frozenset[str]) 
         g.code = ""
         g.caller = None
         # 0 bound
+        if request.environ["PATH_INFO"].startswith("//"):
+            # werkzeug would match it like one slash; a path has one spelling.
+            raise NotFound
         check_headers(request.headers.keys())
         if request.content_length is not None and request.content_length > application.body_limit:
             raise RequestEntityTooLarge

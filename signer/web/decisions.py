@@ -20,10 +20,9 @@ from signer.formats.rfc3339 import format_time
 from signer.formats.strict_json import parse_object
 from signer.ledger.documents import MAX_DOCUMENT
 from signer.ledger.rows import DecisionRow, OutcomeRow
-from signer.web.admission import Caller, caller
+from signer.web.admission import Caller, caller, out_of_reach
 from signer.web.answers import JSON
 from signer.web.application import Application
-from signer.web.judging import out_of_reach
 from signer.web.resource import Answer, Resource
 from signer.web.schemas import DecisionQuery, Loaded
 

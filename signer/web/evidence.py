@@ -11,11 +11,11 @@ from signer.custodian.commands import EvidenceItem, KeepEvidence
 from signer.errors import Malformed
 from signer.evidence.verifier import Evidence, UnverifiedAttestation, verify_item
 from signer.formats.canonical import canonical
-from signer.web.admission import Caller, caller, request_id
+from signer.web.admission import Caller, caller, out_of_reach, request_id
 from signer.web.answers import JSON, kept
 from signer.web.application import Application
 from signer.web.documents import PolicyInForce
-from signer.web.judging import evidence_item, out_of_reach
+from signer.web.judging import evidence_item
 from signer.web.offer import Offered
 from signer.web.resource import Answer, Resource
 from signer.web.schemas import EvidenceRequest, Loaded

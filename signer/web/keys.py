@@ -18,9 +18,9 @@ from signer.formats.spki import load_spki
 from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.trust import TrustDocument, parse_trust_file
 from signer.ledger.rows import KeyRow
+from signer.web.admission import absent
 from signer.web.answers import JSON
 from signer.web.application import Application
-from signer.web.judging import out_of_reach
 from signer.web.resource import Answer, Resource
 
 _FRESH = "public, max-age=60"
@@ -44,7 +44,7 @@ def keys(application: Application) -> Blueprint:
             if url_kid(row.kid) == kid:
                 text = load_spki(row.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
                 return _fresh(Response(text, mimetype="application/x-pem-file"))
-        raise out_of_reach()
+        raise absent()
 
     @resource.get("/.well-known/jwks.json", Answer(media_type=JWKS_TYPE))
     def key_set() -> Response:
@@ -59,7 +59,7 @@ def keys(application: Application) -> Blueprint:
         """Serve the trust file in force, byte for byte."""
         row = application.reader.trust()
         if row is None:
-            raise out_of_reach()
+            raise absent()
         return _fresh(Response(row.file, mimetype=JSON))
 
     return resource.blueprint

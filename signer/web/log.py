@@ -15,9 +15,8 @@ from flask import Blueprint, Response
 from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.tlog.checkpoint import Checkpoint
 from signer.tlog.tiles import Tile, parse_tile_path, tile_width
-from signer.web.admission import caller
+from signer.web.admission import absent, caller
 from signer.web.application import Application
-from signer.web.judging import out_of_reach
 from signer.web.resource import Answer, Resource
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -33,7 +32,7 @@ def log(application: Application) -> Blueprint:
         """Serve the published checkpoint, a signed note."""
         text = _published_text(application)
         if text is None:
-            raise out_of_reach()
+            raise absent()
         response = Response(text, mimetype="text/plain")
         response.headers["Cache-Control"] = "no-cache"
         return response
@@ -43,7 +42,7 @@ def log(application: Application) -> Blueprint:
         """Serve one tile of hashes."""
         tile = _tile(application, f"tile/{level}/{number}")
         if tile.level is None:
-            raise out_of_reach()
+            raise absent()
         return _immutable(application.reader.hash_tile(tile.level, tile.n, tile.width))
 
     return resource.blueprint
@@ -70,9 +69,9 @@ def _tile(application: Application, path: str) -> Tile:
     try:
         tile = parse_tile_path(path)
     except Malformed:
-        raise out_of_reach() from None
+        raise absent() from None
     if published is None or tile_width(published.size, level=tile.level or 0, n=tile.n) < tile.width:
-        raise out_of_reach()
+        raise absent()
     return tile
 
 

@@ -47,6 +47,7 @@ STATUS: Mapping[str, int] = {
     "headers-too-large": 431,
     # Evidence that is not judged.
     "evidence-invalid": 422,
+    "evidence-unverified": 422,
     "subject-mismatch": 422,
     # Judged.
     "denied": 403,
@@ -59,6 +60,7 @@ STATUS: Mapping[str, int] = {
     "over-quota": 429,
     # Nothing was decided or nothing was signed: later is another day.
     "internal": 500,
+    "not-ready": 503,
     "stale": 503,
     "custodian-unavailable": 503,
     "ledger-unavailable": 503,

@@ -7,9 +7,8 @@ The library ships no types and its decorators erase those of a view; everything 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import flask_smorest
@@ -31,7 +30,7 @@ class Answer:
 
     status: int = 200
     media_type: str = "application/json"
-    schema: Schema = MappingProxyType({})
+    schema: Schema = field(default_factory=dict)
     description: str = ""
 
 

@@ -63,9 +63,7 @@ class Listener:
     create: Callable[[Application], Flask]
 
 
-def serve(
-    settings: ServerSettings, *, build: Callable[[], Application], log: Log, only: Collection[str] = ()
-) -> int:
+def serve(settings: ServerSettings, *, build: Callable[[], Application], log: Log, only: Collection[str] = ()) -> int:
     """Serve until told to stop; `build` is called in each worker. Returns the exit code.
 
     `only` names the listeners to serve (api, public, operations), all that the settings ask for when it is empty.

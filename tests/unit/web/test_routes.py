@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What exists, who may reach it, and what every answer carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from signer.custodian.commands import Status
+from signer.web.app import OPEN_TO_ALL
+from signer.web.operations import create_operations_app
+from signer.web.public import create_public_app
+from tests.unit.web.world import SUBJECT, World
+
+ROUTES = {
+    "GET /.well-known/jwks.json",
+    "GET /checkpoint",
+    "GET /livez",
+    "GET /openapi.json",
+    "GET /readyz",
+    "GET /tile/<string:level>/<path:number>",
+    "GET /tile/entries/<path:number>",
+    "GET /v1/access",
+    "GET /v1/decisions",
+    "GET /v1/decisions/<string:request>",
+    "GET /v1/evidence/<string:sha256>",
+    "GET /v1/keys",
+    "GET /v1/keys/<string:kid>.pem",
+    "GET /v1/policies",
+    "GET /v1/trust",
+    "POST /v1/checks",
+    "POST /v1/evidence",
+    "POST /v1/halt",
+    "POST /v1/resume",
+    "POST /v1/signatures",
+}
+PUBLIC = {
+    "GET /.well-known/jwks.json",
+    "GET /checkpoint",
+    "GET /openapi.json",
+    "GET /tile/<string:level>/<path:number>",
+    "GET /v1/keys",
+    "GET /v1/keys/<string:kid>.pem",
+    "GET /v1/trust",
+}
+OPERATIONS = {"GET /livez", "GET /metrics", "GET /readyz"}
+
+
+def routes(app: Flask) -> set[str]:
+    return {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or ())
+        if method != "HEAD"
+    }
+
+
+def test_the_inventory_of_routes_is_this_one(lasting_world: World) -> None:
+    assert routes(lasting_world.app) == ROUTES
+
+
+def test_the_public_listener_reads_only_what_is_public(lasting_world: World) -> None:
+    assert routes(create_public_app(lasting_world.application)) == PUBLIC
+
+
+def test_the_operations_listener_has_metrics_and_health(lasting_world: World) -> None:
+    assert routes(create_operations_app(lasting_world.application)) == OPERATIONS
+
+
+def test_every_resource_but_the_open_ones_asks_who_calls(lasting_world: World) -> None:
+    open_rules = {
+        f"{method} {rule.rule}"
+        for rule in lasting_world.app.url_map.iter_rules()
+        for method in (rule.methods or ())
+        if rule.endpoint.partition(".")[0] in OPEN_TO_ALL and method != "HEAD"
+    }
+    assert open_rules == PUBLIC | {"GET /livez", "GET /readyz"}
+    for route in sorted(ROUTES - open_rules):
+        method, _, rule = route.partition(" ")
+        path = rule.replace("<string:request>", "0" * 32).replace("<string:sha256>", "0" * 64)
+        for san, status in (("", 401), ("spiffe://dev.invalid/robot/nobody", 403)):
+            lasting_world.san = san
+            answer = lasting_world.client().open(path.replace("<path:number>", "000"), method=method, json={})
+            assert (route, answer.status_code) == (route, status)
+            assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+
+
+def test_the_public_listener_asks_no_certificate(lasting_world: World) -> None:
+    lasting_world.san = ""
+    client = create_public_app(lasting_world.application).test_client()
+    assert client.get("/checkpoint").status_code == 200
+    assert client.get("/v1/keys").status_code == 200
+    assert client.get("/tile/entries/000").status_code == 404
+    assert client.get("/v1/decisions").status_code == 404
+
+
+WRONG_METHOD: dict[str, tuple[str, str, set[str]]] = {
+    "GET of signatures": ("GET", "/v1/signatures", {"POST"}),
+    "DELETE of evidence": ("DELETE", f"/v1/evidence/{SUBJECT.sha256}", {"GET", "HEAD"}),
+    "POST of decisions": ("POST", "/v1/decisions", {"GET", "HEAD"}),
+    "OPTIONS of signatures": ("OPTIONS", "/v1/signatures", {"POST"}),
+    "PUT of policies": ("PUT", "/v1/policies", {"GET", "HEAD"}),
+    "a method of one's own": ("BREW", "/v1/keys", {"GET", "HEAD"}),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), WRONG_METHOD.values(), ids=WRONG_METHOD.keys())
+def test_another_method_is_405_and_names_those_that_exist(
+    lasting_world: World, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = lasting_world.client().open(path, method=method)
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+    assert answer.content_type == "application/problem+json"
+
+
+PATHS = [
+    "/",
+    "/v1",
+    "/v2/signatures",
+    "//v1/keys",
+    "/v1//keys",
+    "/v1/keys/",
+    "/v1/../v1/keys",
+    "/V1/keys",
+    "/%2fv1/keys",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_has_one_spelling(lasting_world: World, path: str) -> None:
+    answer = lasting_world.client().get(path)
+    assert (answer.status_code, answer.content_type) == (404, "application/problem+json")
+
+
+def test_every_answer_carries_its_request_id_and_is_not_stored(lasting_world: World) -> None:
+    lasting_world.san = "spiffe://dev.invalid/robot/ci"
+    for path in ("/v1/decisions", "/nothing", "/livez"):
+        answer = lasting_world.client().get(path)
+        assert len(answer.headers["Request-Id"]) == 32
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_the_access_log_tells_the_rule_and_never_the_path(world: World) -> None:
+    world.client().get("/v1/evidence/" + "ab" * 32 + "?token=secret")
+    world.client().get("/%0a%1b[31mforged")
+    evidence, nothing = world.log_lines()
+    assert evidence["route"] == "/v1/evidence/<string:sha256>"
+    assert evidence["principal"] == "robot:ci"
+    assert (evidence["status"], evidence["code"]) == (404, "not-found")
+    assert nothing["route"] == "none"
+    assert b"secret" not in world.log.getvalue()
+    assert b"forged" not in world.log.getvalue()
+
+
+def test_metric_labels_are_fixed_whatever_callers_send(world: World) -> None:
+    metrics = world.application.metrics
+
+    def series() -> int:
+        every = (metrics.requests, metrics.request_seconds, metrics.problems, metrics.stage_seconds)
+        return sum(len(metric.collect()[0].samples) for metric in every)
+
+    def send(number: int) -> None:
+        world.client().open(f"/x{number}", method=f"M{number}")
+        world.client().get(f"/v1/evidence/{number:064x}")
+        world.client().post("/v1/checks", json=world.body([], policy=f"p{number}"))
+
+    send(0)
+    before = series()
+    for number in range(1, 20):
+        send(number)
+    assert series() == before
+
+
+def test_a_stranger_learns_nothing_of_readiness_but_yes_or_no(world: World) -> None:
+    world.san = "spiffe://dev.invalid/robot/nobody"
+    stranger: Any = world.client().get("/readyz").get_json()
+    world.san = "spiffe://dev.invalid/robot/ci"
+    known: Any = world.client().get("/readyz").get_json()
+    assert "problems" not in stranger
+    assert "server certificate" in known["problems"][0]
+    assert [type(command) for command in world.custodian.asked] == [Status, Status]
