@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import urllib3
 
 from signer.client.problem import Answered, parse_problem
-from signer.client.tls import client_context, tls_cause
-from signer.errors import Malformed, Misconfigured, Unavailable
+from signer.client.tls import client_context, handshake_cause, tls_cause
+from signer.errors import Malformed, Misconfigured, SignerError, Unavailable
 from signer.formats.strict_json import parse_object
 
 MAX_ANSWER = 96 * 1024 * 1024
@@ -29,6 +29,7 @@ _CONNECT = 10.0
 _PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _AGAIN = (429, 503)
+_BROKEN = (urllib3.exceptions.ProtocolError, urllib3.exceptions.SSLError, ConnectionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +65,16 @@ class Client:
     ) -> None:
         parts = urlsplit(endpoint.url)
         if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
-            raise Misconfigured(
-                "url-invalid", "the authority's address is not https://HOST[:PORT]", remedy="set SIGNER_URL"
-            )
+            raise _url_invalid()
         self._base = endpoint.url.rstrip("/")
         self._timeout = endpoint.timeout
         self._sleep = sleep
         self._clock = clock
+        self._host, self._port = parts.hostname, _port(parts)
+        self._context = client_context(ca=endpoint.ca, certificate=endpoint.certificate, key=endpoint.key)
+        self._asked_why = False
         # The pool follows no redirect and reads no proxy from the environment: it speaks to this host alone.
-        self._pool = urllib3.PoolManager(
-            ssl_context=client_context(ca=endpoint.ca, certificate=endpoint.certificate, key=endpoint.key),
-            retries=False,
-            maxsize=1,
-        )
+        self._pool = urllib3.PoolManager(ssl_context=self._context, retries=False, maxsize=1)
 
     def sign(self, request: bytes, *, idempotency_key: str) -> bytes:
         """POST /v1/signatures: the receipt's bytes."""
@@ -179,16 +177,18 @@ class Client:
                 data = response.read(MAX_ANSWER + 1)
             finally:
                 response.release_conn()
-        except urllib3.exceptions.HTTPError as fault:
-            cause = tls_cause(fault)
-            if cause is not None:
-                raise cause from None
-            raise self._unreachable(fault) from None
-        except OSError as fault:
-            raise tls_cause(fault) or self._unreachable(fault) from None
+        except (urllib3.exceptions.HTTPError, OSError) as fault:
+            raise tls_cause(fault) or self._why_it_broke(fault) or self._unreachable(fault) from None
         if len(data) > MAX_ANSWER:
             raise Unavailable("answer-malformed", f"the answer is larger than {MAX_ANSWER} bytes")
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, data)
+
+    def _why_it_broke(self, fault: Exception) -> SignerError | None:
+        """A connection that broke may have been a refusal whose alert was lost: ask once."""
+        if self._asked_why or not isinstance(fault, _BROKEN):
+            return None
+        self._asked_why = True
+        return handshake_cause(self._host, self._port, context=self._context)
 
     def _unreachable(self, fault: Exception) -> Unavailable:
         match fault:
@@ -213,6 +213,17 @@ def _object(answer: Answer) -> dict[str, Any]:
 def answer_malformed(fault: Malformed) -> Unavailable:
     """An answer that does not parse is no fault of the caller."""
     return Unavailable("answer-malformed", fault.detail, remedy="check that SIGNER_URL is an authority, then try again")
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        return parts.port or 443
+    except ValueError:
+        raise _url_invalid() from None
+
+
+def _url_invalid() -> Misconfigured:
+    return Misconfigured("url-invalid", "the authority's address is not https://HOST[:PORT]", remedy="set SIGNER_URL")
 
 
 def _segment(text: str) -> str:

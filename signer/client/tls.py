@@ -7,6 +7,7 @@ with the first read, wrapped in whatever was being done then (RFC 8446 §4.4.2.4
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -52,6 +53,8 @@ _REFUSED: Mapping[str, tuple[str, str, str]] = {
 }
 """End of OpenSSL's name of an alert -> code, detail, remedy."""
 
+_VERDICT = 0.5
+"""Seconds of silence after which the server has accepted the certificate."""
 _EXPIRED = (9, 10)
 _UNKNOWN_CA = (2, 18, 19, 20, 21)
 _OTHER_HOST = (62, 64)
@@ -96,6 +99,23 @@ def tls_cause(fault: BaseException) -> SignerError | None:
                     "the address answers, but not with TLS",
                     remedy="check host and port of SIGNER_URL",
                 )
+    return None
+
+
+def handshake_cause(host: str, port: int, *, context: ssl.SSLContext) -> SignerError | None:
+    """Ask the server again for its verdict on the client certificate, and nothing else.
+
+    A server that refuses the certificate closes with our request unread. The kernel then resets the connection and
+    may drop the alert that says why; on a connection without a request the alert always arrives.
+    """
+    try:
+        with (
+            socket.create_connection((host, port), timeout=_VERDICT) as plain,
+            context.wrap_socket(plain, server_hostname=host) as channel,
+        ):
+            channel.recv(1)
+    except OSError as fault:
+        return tls_cause(fault)
     return None
 
 
