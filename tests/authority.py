@@ -282,6 +282,7 @@ class LiveAuthority:
 
     def trust_document(self, *, version: int = 1, status: str = "active") -> bytes:
         reader = self.reader()
+        events = reader.keys()
         return build_trust_document(
             TrustDocument(
                 version=version,
@@ -303,7 +304,7 @@ class LiveAuthority:
                         not_before=self.now,
                         not_after=None,
                     )
-                    for row in reader.keys()
+                    for row in events
                 ),
             )
         )
