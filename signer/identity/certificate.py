@@ -17,6 +17,9 @@ from signer.identity.spiffe import is_spiffe_id
 
 MAX_CERTIFICATE = 16 * 1024
 
+_UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What the parser raises for certificates that are broken; these have no common base but Exception."""
+
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
@@ -25,9 +28,12 @@ def caller_san(der: bytes) -> str:
     if len(der) > MAX_CERTIFICATE:
         raise _refused("the client certificate is too large")
     try:
-        extensions = x509.load_der_x509_certificate(der).extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        certificate = x509.load_der_x509_certificate(der)
+        extensions = certificate.extensions
+    except _UNREADABLE:
         raise _refused("the client certificate cannot be read") from None
+    if certificate.serial_number <= 0:
+        raise _refused("the serial number of the client certificate is not positive")  # RFC 5280 §4.1.2.2
     _require_leaf(extensions)
     names = _find(extensions, x509.SubjectAlternativeName)
     uris = [] if names is None else names.get_values_for_type(x509.UniformResourceIdentifier)
