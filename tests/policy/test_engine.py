@@ -280,6 +280,53 @@ def test_provenance_does_not_touch_a_policy_that_reads_none() -> None:
 # --- wording
 
 
+REQUIRED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "provenance": (
+        "BLD-1",
+        {"maxAge": "36h"},
+        (
+            "provenance by ci or shared-ci; "
+            'build type "https://actions.github.io/buildtypes/workflow/v1"; '
+            "no external parameter but workflow.path, workflow.ref, workflow.repository; "
+            "workflow .github/workflows/release.yml; at most 1d12h old"
+        ),
+    ),
+    "provenance with nothing optional": (
+        "BLD-1",
+        {"workflows": None, "parameters": {"allow": []}, "buildTypes": ["https://x.invalid"]},
+        'provenance by ci or shared-ci; build type "https://x.invalid"; no external parameter',
+    ),
+    "isolation": ("BLD-2", {}, "a builder of isolation ephemeral or better"),
+    "ref": ("SRC-1", {}, "repository github.com/acme/shop; ref refs/heads/main or refs/tags/v*"),
+    "reviews": (
+        "SRC-2",
+        {"refs": ["refs/heads/main"], "maxAge": "90m", "min": 2},
+        (
+            "a source VSA by forge for the commit that was built; SLSA_SOURCE_LEVEL_3 or better; "
+            "SLSA_SOURCE_TWO_PARTY_REVIEWED; for ref refs/heads/main; at most 1h30m old; "
+            "evidence that 2 independent reviewers approved"
+        ),
+    ),
+    "reviews by property alone": (
+        "SRC-2",
+        {"atLeast": None},
+        "a source VSA by forge for the commit that was built; SLSA_SOURCE_TWO_PARTY_REVIEWED",
+    ),
+    "tests": ("TST-1", {}, 'the latest test result of "unit" by ci: at least 1 passed, at most 0 failed'),
+    "scans": (
+        "VUL-1",
+        {},
+        "the latest scan of this digest by grype, at most 2d old: at most 0 critical, 0 high, 0 unknown",
+    ),
+    "sboms": ("SBM-1", {}, "an SBOM in spdx by ci with at least 1 components"),
+}
+
+
+@pytest.mark.parametrize(("rule", "changes", "expected"), REQUIRED.values(), ids=REQUIRED)
+def test_a_finding_says_in_words_what_is_required(rule: str, changes: dict[str, Any], expected: str) -> None:
+    assert judge(policy(rule, **changes)).findings[0].required == expected
+
+
 def test_every_finding_that_is_no_pass_says_who_can_fix_it_and_by_which_command() -> None:
     worst: tuple[tuple[Item, ...], ...] = (
         (),

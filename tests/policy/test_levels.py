@@ -195,3 +195,11 @@ def test_a_decision_that_leaves_a_subject_out_states_no_slsa_level() -> None:
     decision = evaluate(judged, known, now=NOW)
     wider = facts(*good(), subjects=2)
     assert not any(name.startswith("SLSA_") for name in verified_levels(judged, wider, decision))
+
+
+def test_a_decision_over_other_facts_states_no_slsa_level() -> None:
+    judged = policy()
+    decision = evaluate(judged, facts(*good()), now=NOW)
+    assert not any(name.startswith("SLSA_") for name in verified_levels(judged, facts(), decision))
+    unknown_builder = facts(built(builder="ghost"), reviewed(levels=()))
+    assert not any(name.startswith("SLSA_") for name in verified_levels(judged, unknown_builder, decision))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from policy.strict_yaml import MAX_BYTES, YamlError, load
+from policy.strict_yaml import MAX_BYTES, MAX_DEPTH, YamlError, load
 
 READ = {
     "a plain word is text": (b"a: word", {"a": "word"}),
@@ -108,6 +108,12 @@ def test_refuses(data: bytes, detail: str) -> None:
     assert detail in fault.value.detail
     assert fault.value.remedy
     assert time.process_time() - began < 5
+
+
+def test_the_depth_is_exact() -> None:
+    assert load(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) is not None
+    with pytest.raises(YamlError, match="nested deeper"):
+        load(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
 def test_the_limit_is_exact() -> None:
