@@ -19,13 +19,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from policy.document import Policy, parse_policy
+from policy.document import parse_policy
 from policy.library import render
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import (
@@ -62,11 +63,13 @@ from signer.formats.spki import spki_der, spki_pem
 from signer.formats.strict_base64 import encode_base64
 from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, parse_trust_file
 from signer.identity.access import parse_access
+from signer.ledger.documents import StoredDocument
 from signer.ledger.gate import genesis, ledger_vkey
 from signer.ledger.guard import Guard
 from signer.ledger.leaves import Genesis
 from signer.ledger.persons import Persons
 from signer.ledger.reader import Reader
+from signer.ledger.rows import ActiveDocument, IndexedEvidence
 from signer.settings import Settings, load_settings
 from signer.tlog.merkle import leaf_hash
 
@@ -329,78 +332,13 @@ class LiveAuthority:
 
     # What web would do
 
-    def evidence(self, *subjects: Subject, build_type: str = attestations.BUILD_TYPE) -> tuple[bytes, ...]:
+    def evidence(self, *subjects: Subject) -> tuple[bytes, ...]:
         """Attestations under which the demo policy allows these subjects."""
-        about = subjects or (SUBJECT,)
-        finished = datetime.now(UTC) - timedelta(minutes=5)
-        builder, scanner, source = self.signers["builder"], self.signers["scanner"], self.signers["source"]
-        return (
-            attestations.attest(
-                attestations.provenance_statement(about, finished=finished, build_type=build_type), builder
-            ),
-            attestations.attest(attestations.source_statement(verified=finished), source),
-            attestations.attest(attestations.suite_statement(about), builder),
-            attestations.attest(attestations.scan_statement(about, finished=finished), scanner),
-            attestations.attest(attestations.sbom_statement(about, created=finished), builder),
-        )
+        return demo_evidence(self.signers, *subjects)
 
-    def judge(
-        self,
-        evidence: Sequence[bytes],
-        *subjects: Subject,
-        principal: str = ROBOT,
-        environment: str = ENVIRONMENT,
-        request_id: str | None = None,
-    ) -> Judge:
+    def judge(self, evidence: Sequence[bytes], *subjects: Subject, principal: str = ROBOT) -> Judge:
         """The command's content, gathered as web does."""
-        about = subjects or (SUBJECT,)
-        reader = self.reader()
-        policy = self.active_policy(reader)
-        access = reader.active_all("access")[0]
-        trusted = TrustedKeys.of(policy.trust.keys)
-        items: dict[str, Evidence] = {}
-        stored: dict[str, Stored] = {}
-        offered: dict[str, bytes] = {}
-        for data in evidence:
-            item = verify_item(data, trusted)
-            items[item.digest] = item
-            offered[item.digest] = data
-            held = reader.evidence(item.digest)
-            if held is not None:
-                stored[held.digest] = Stored(held.leaf, held.principal)
-
-        def recall(digests: Sequence[str]) -> None:
-            for held in reader.evidence_for(digests) if digests else ():
-                stored[held.digest] = Stored(held.leaf, held.principal)
-                if held.digest not in items:
-                    document = reader.document(held.digest)
-                    assert document is not None
-                    items[held.digest] = verify_item(document.data, trusted)
-
-        recall([f"sha256:{subject.sha256}" for subject in about])
-        facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
-        recall(requested_source_digests(facts))
-        facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
-        return Judge(
-            request_id=request_id or secrets.token_hex(16),
-            principal=principal,
-            policy=POLICY,
-            environment=environment,
-            policy_digest=policy.digest,
-            access_digest=access.digest,
-            subjects=tuple((each.name, tuple((d.algorithm, d.value) for d in each.digests)) for each in about),
-            facts=facts,
-            used=tuple(
-                digest
-                for digest, item in items.items()
-                if digest in stored or not isinstance(item, UnverifiedAttestation)
-            ),
-            new=tuple(
-                item_of(offered[digest], item)
-                for digest, item in items.items()
-                if digest not in stored and isinstance(item, VerifiedAttestation)
-            ),
-        )
+        return gather(self.reader(), evidence, *subjects, principal=principal)
 
     def decide(self, evidence: Sequence[bytes] | None = None, *subjects: Subject, key: str | None = None) -> Decide:
         """A decide command; by default one that the demo policy allows."""
@@ -411,8 +349,86 @@ class LiveAuthority:
             idempotency=None if key is None else Idempotency(key=sha256_hex(key.encode()), body=body),
         )
 
-    def active_policy(self, reader: Reader | None = None) -> Policy:
-        return parse_policy((reader or self.reader()).active_all("policy")[0].data)
+
+class GatherReader(Protocol):
+    """What web reads of the ledger to make a judge command."""
+
+    def active_all(self, document: str) -> tuple[ActiveDocument, ...]: ...
+    def evidence(self, digest: str) -> IndexedEvidence | None: ...
+    def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]: ...
+    def document(self, digest: str) -> StoredDocument | None: ...
+
+
+def demo_evidence(
+    signers: Mapping[str, ec.EllipticCurvePrivateKey], *subjects: Subject, triggered_by: str | None = None
+) -> tuple[bytes, ...]:
+    """Attestations under which the demo policy allows these subjects."""
+    about = subjects or (SUBJECT,)
+    finished = datetime.now(UTC) - timedelta(minutes=5)
+    builder, scanner, source = signers["builder"], signers["scanner"], signers["source"]
+    return (
+        attestations.attest(
+            attestations.provenance_statement(about, finished=finished, triggered_by=triggered_by), builder
+        ),
+        attestations.attest(attestations.source_statement(verified=finished), source),
+        attestations.attest(attestations.suite_statement(about), builder),
+        attestations.attest(attestations.scan_statement(about, finished=finished), scanner),
+        attestations.attest(attestations.sbom_statement(about, created=finished), builder),
+    )
+
+
+def gather(
+    reader: GatherReader,
+    evidence: Sequence[bytes],
+    *subjects: Subject,
+    principal: str = ROBOT,
+    request_id: str | None = None,
+) -> Judge:
+    """The content of a decide or check command, gathered as web does."""
+    about = subjects or (SUBJECT,)
+    policy = parse_policy(reader.active_all("policy")[0].data)
+    trusted = TrustedKeys.of(policy.trust.keys)
+    items: dict[str, Evidence] = {}
+    stored: dict[str, Stored] = {}
+    offered: dict[str, bytes] = {}
+    for data in evidence:
+        item = verify_item(data, trusted)
+        items[item.digest] = item
+        offered[item.digest] = data
+        held = reader.evidence(item.digest)
+        if held is not None:
+            stored[held.digest] = Stored(held.leaf, held.principal)
+
+    def recall(digests: Sequence[str]) -> None:
+        for held in reader.evidence_for(digests) if digests else ():
+            stored[held.digest] = Stored(held.leaf, held.principal)
+            if held.digest not in items:
+                document = reader.document(held.digest)
+                assert document is not None
+                items[held.digest] = verify_item(document.data, trusted)
+
+    recall([f"sha256:{subject.sha256}" for subject in about])
+    facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
+    recall(requested_source_digests(facts))
+    facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
+    return Judge(
+        request_id=request_id or secrets.token_hex(16),
+        principal=principal,
+        policy=POLICY,
+        environment=ENVIRONMENT,
+        policy_digest=policy.digest,
+        access_digest=reader.active_all("access")[0].digest,
+        subjects=tuple((each.name, tuple((d.algorithm, d.value) for d in each.digests)) for each in about),
+        facts=facts,
+        used=tuple(
+            digest for digest, item in items.items() if digest in stored or not isinstance(item, UnverifiedAttestation)
+        ),
+        new=tuple(
+            item_of(offered[digest], item)
+            for digest, item in items.items()
+            if digest not in stored and isinstance(item, VerifiedAttestation)
+        ),
+    )
 
 
 def item_of(data: bytes, item: VerifiedAttestation) -> EvidenceItem:
