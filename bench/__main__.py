@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from bench.bodies import Workshop
+from bench.bodies import ACCESS, Workshop
 from bench.pipeline import KINDS, Round, authority, cores, load
 from bench.reference import Reference, measure, median, reference_parts
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="bench-", dir=place) as folder,
         reference_parts(Path(folder)) as parts,
-        authority(Path(folder), policy=workshop.policy()) as target,
+        authority(Path(folder), policy=workshop.policy(), access=ACCESS) as target,
     ):
         made = 0
         load(target, [workshop.body(-1 - number) for number in range(WARM_UP)], connections=8)

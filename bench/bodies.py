@@ -49,6 +49,18 @@ environments:
   release: {{require: ["*"], key: release, formats: [vsa]}}
 """
 
+ACCESS = """\
+schema: signing-access/v1
+metadata: {name: access, version: 1}
+robots:
+  - {id: ci, sans: ["spiffe://dev.invalid/robot/ci"]}
+grants:
+  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo], environments: [release],
+     repositories: ["*"]}
+quotas:
+  - {to: "robot:ci", requestsPerMinute: 1000000, evidenceBytes: 17179869184}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:

@@ -72,13 +72,17 @@ def kind_of(command: str) -> str:
 
 
 @contextmanager
-def authority(folder: Path, *, policy: str) -> Iterator[Authority]:
-    """`signer dev` in `folder` under this policy, until the block ends."""
-    (folder / "bench-policy.yaml").write_text(policy)
+def authority(folder: Path, *, policy: str, access: str) -> Iterator[Authority]:
+    """`signer dev` in `folder` under these documents, until the block ends."""
+    documents = {"--policy": policy, "--access": access}
     command = [sys.executable, "-m", "signer.cli", "dev", "--dir", str(folder / "dev"), "--port", "0"]
+    for option, text in documents.items():
+        path = folder / f"{option.strip('-')}.yaml"
+        path.write_text(text)
+        command += [option, str(path)]
     with (folder / "dev.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--policy", str(folder / "bench-policy.yaml")],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
