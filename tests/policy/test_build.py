@@ -262,3 +262,8 @@ def test_tests_passed(changes: dict[str, Any], items: tuple[Item, ...], outcome:
     finding = sole(policy("TST-1", **changes), *items)
     assert finding.outcome is outcome
     assert title in finding.title
+
+
+def test_a_test_finding_shows_result_counts_and_suites() -> None:
+    assert sole(policy("TST-1"), ran()).found == '"PASSED" by ci: 128 passed, 0 failed in "unit"'
+    assert sole(policy("TST-1", suites=None), ran(suites=())).found == '"PASSED" by ci: 128 passed, 0 failed'

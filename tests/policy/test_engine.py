@@ -180,6 +180,28 @@ def test_a_clock_at_the_ends_of_the_calendar_never_raises() -> None:
         assert evaluate(policy(), facts(*good()), now=now).verdict is Verdict.DENY
 
 
+TICK = timedelta(microseconds=1)
+AGES = {
+    "exactly at the limit and the skew": (timedelta(days=2, minutes=2), PASS),
+    "one tick older": (timedelta(days=2, minutes=2) + TICK, FAIL),
+    "exactly the skew ahead": (-timedelta(minutes=2), PASS),
+    "one tick further ahead": (-timedelta(minutes=2) - TICK, FAIL),
+}
+
+
+@pytest.mark.parametrize(("age", "outcome"), AGES.values(), ids=AGES)
+def test_the_limits_of_age_are_exact(age: timedelta, outcome: Outcome) -> None:
+    (finding,) = judge(policy("VUL-1"), scanned(finished=NOW - age, database_updated=NOW - age)).findings
+    assert finding.outcome is outcome
+
+
+def test_a_scan_may_end_the_skew_before_the_build_began() -> None:
+    for tick, outcome in ((timedelta(0), PASS), (TICK, FAIL)):
+        began = ago(hours=3) + timedelta(minutes=2) + tick
+        decision = judge(policy("BLD-1", "VUL-1"), built(started=began, finished=ago(hours=1)), scanned())
+        assert decision.of("VUL-1")[0].outcome is outcome
+
+
 # --- several subjects (Let's Encrypt, 2020: one item checked N times is not N items checked)
 
 
