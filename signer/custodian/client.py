@@ -7,6 +7,7 @@ frames alone. Once a frame is sent, a lost answer leaves its fate open, and only
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from pathlib import Path
@@ -85,11 +86,10 @@ class CustodianClient:
 
 def _is_quiet(channel: socket.socket) -> bool:
     """Whether the custodian neither hung up nor said anything unasked."""
-    try:
-        channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    return False
+    # NOTE: a recv with MSG_DONTWAIT would wait all the same: a socket with a timeout polls before it calls.
+    peer = select.poll()
+    peer.register(channel, select.POLLIN | select.POLLRDHUP)
+    return not peer.poll(0)
 
 
 def _unavailable(what: str, fault: Exception) -> Unavailable:
