@@ -239,26 +239,27 @@ class Reader:
         `digest` is `algorithm:hex`; `since` is inclusive, `until` exclusive; `before` is the leaf index of the last
         row of the page before.
         """
-        decision, source = tables.decision, tables.decision_source
-        query = select(decision).order_by(decision.c.leaf.desc()).limit(max(1, min(limit, MAX_DECISIONS)))
+        decision, subject, source = tables.decision, tables.decision_subject, tables.decision_source
+        # By subject, the pages of its index are already in the order of the answer.
+        place = decision.c.leaf if digest is None else subject.c.leaf
+        query = select(decision).order_by(place.desc()).limit(max(1, min(limit, MAX_DECISIONS)))
+        if digest is not None:
+            query = query.join(subject, subject.c.leaf == decision.c.leaf).where(subject.c.digest == digest)
         equal = {"principal": principal, "verdict": verdict, "environment": environment, "policy": policy}
         for name, value in equal.items():
             if value is not None:
                 query = query.where(decision.c[name] == value)
-        if digest is not None:
-            subject = tables.decision_subject
-            query = query.join(subject, subject.c.leaf == decision.c.leaf).where(subject.c.digest == digest)
         if repository is not None or commit is not None:
             sources = select(source.c.leaf)
             sources = sources if repository is None else sources.where(source.c.repository == repository)
             sources = sources if commit is None else sources.where(source.c.commit == commit)
-            query = query.where(decision.c.leaf.in_(sources))
+            query = query.where(place.in_(sources))
         if since is not None:
             query = query.where(decision.c.time >= format_time(since))
         if until is not None:
             query = query.where(decision.c.time < format_time(until))
         if before is not None:
-            query = query.where(decision.c.leaf < before)
+            query = query.where(place < before)
         try:
             with self._engine.connect() as connection:
                 return tuple(_decision(tuple(row)) for row in connection.execute(query))
@@ -329,14 +330,15 @@ def _active(row: Row) -> ActiveDocument:
     return ActiveDocument(name, version, digest, _checked_document(digest, data), leaf)
 
 
-def _checked_leaf(index: int, stored_hash: bytes, body: bytes) -> bytes:
-    if leaf_hash(body) != stored_hash:
+def _checked_leaf(index: int, stored_hash: object, body: object) -> bytes:
+    # Whoever can write the file can also store a value of another type.
+    if not isinstance(body, bytes) or leaf_hash(body) != stored_hash:
         raise _damaged(f"the bytes of leaf {index} are not those that were hashed")
     return body
 
 
-def _checked_document(digest: str, data: bytes) -> bytes:
-    if sha256_hex(data) != digest:
+def _checked_document(digest: str, data: object) -> bytes:
+    if not isinstance(data, bytes) or sha256_hex(data) != digest:
         raise _damaged(f"the bytes of the document {digest} are not those that were hashed")
     return data
 

@@ -56,6 +56,7 @@ class World:
     def __post_init__(self) -> None:
         self.engine = self.new_engine()
         self.guard = Guard(self.path / "guard")
+        self._reader = Reader(self.engine)
 
     def new_engine(self) -> Engine:
         return open_engine(f"sqlite:///{self.path}/ledger.db", read_only=False)
@@ -71,6 +72,7 @@ class World:
         """Start like a new process: another engine, the guard taken again, the whole gate."""
         self.close()
         self.engine = self.new_engine()
+        self._reader = Reader(self.engine)
         return open_ledger(self.engine, origin=ORIGIN, ledger_key=self.key, guard=self.guard, now=self.now())
 
     def close(self) -> None:
@@ -79,7 +81,8 @@ class World:
 
     @property
     def reader(self) -> Reader:
-        return Reader(self.engine)
+        """Of the engine that is open now; compiling its statements takes a while, so there is one per engine."""
+        return self._reader
 
     def now(self) -> datetime:
         return START + timedelta(milliseconds=self.ticks)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from signer.db import tables
+from signer.errors import Malformed
+from signer.ledger.projections import rebuild
+from signer.ledger.sequencer import Sequencer
+from tests.unit.ledger.world import History, World, projected, signed, tamper
+
+
+@pytest.fixture
+def sequencer(world: World) -> Sequencer:
+    world.begin()
+    return world.open()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_dropping_and_rebuilding_gives_equal_tables(world: World, sequencer: Sequencer, seed: int) -> None:
+    History(world, seed=seed).append(sequencer, times=60)
+    before = projected(world.engine)
+    assert rebuild(world.engine) == world.reader.head().size
+    assert projected(world.engine) == before
+    filled = {name for name, rows in before.items() if rows}
+    assert filled == {table.name for table in tables.PROJECTIONS} - {"trust"}
+
+
+def test_a_rebuild_repairs_what_somebody_changed(world: World, sequencer: Sequencer) -> None:
+    History(world, seed=7).append(sequencer, times=30)
+    before = projected(world.engine)
+    with world.engine.begin() as connection:
+        connection.execute(text("UPDATE decision SET verdict = 'allow'"))
+        connection.execute(text("DELETE FROM evidence_subject"))
+        connection.execute(text("DELETE FROM open_decision"))
+    assert projected(world.engine) != before
+    rebuild(world.engine)
+    assert projected(world.engine) == before
+
+
+def test_a_rebuild_that_fails_changes_nothing(world: World, sequencer: Sequencer) -> None:
+    signed(world, sequencer)
+    decision = world.reader.decisions()[0]
+    before = projected(world.engine)
+    tamper(world, "DELETE FROM document WHERE digest = ?", decision.subjects)
+    with pytest.raises(Malformed) as fault:
+        rebuild(world.engine)
+    assert fault.value.code == "document-missing"
+    assert projected(world.engine) == before
+
+
+def test_a_resume_ends_the_halt_that_the_owners_saw_and_no_later_one(world: World, sequencer: Sequencer) -> None:
+    first = sequencer.append([world.halt("first")]).first
+    second = sequencer.append([world.halt("second")]).first
+    sequencer.append([world.resume(first)])
+    halted = world.reader.halted()
+    assert halted is not None
+    assert (halted.leaf, halted.reason) == (second, "second")
+    sequencer.append([world.resume(second)])
+    assert world.reader.halted() is None
+
+
+def test_a_resume_of_the_last_halt_ends_those_before_it(world: World, sequencer: Sequencer) -> None:
+    halt = sequencer.append([world.halt(), world.halt()]).size - 1
+    sequencer.append([world.resume(halt)])
+    assert world.reader.halted() is None
+
+
+def test_a_halt_in_the_batch_of_a_resume_stays(world: World, sequencer: Sequencer) -> None:
+    old = sequencer.append([world.halt("old")]).first
+    sequencer.append([world.resume(old), world.halt("new")])
+    halted = world.reader.halted()
+    assert halted is not None
+    assert halted.reason == "new"
+
+
+def test_the_first_receipt_of_evidence_counts_and_later_subjects_are_added(world: World, sequencer: Sequencer) -> None:
+    first = sequencer.append([world.evidence("e", subjects=["sha256:" + "1" * 64])]).first
+    sequencer.append([world.evidence("e", subjects=["sha256:" + "2" * 64])])
+    for digit in "12":
+        (found,) = world.reader.evidence_for([f"sha256:{digit * 64}"])
+        assert found.leaf == first
+        assert found.subjects == ("sha256:" + "1" * 64, "sha256:" + "2" * 64)
+
+
+def test_the_latest_decision_counts_for_an_idempotency_key(world: World, sequencer: Sequencer) -> None:
+    key, body = "1" * 64, "2" * 64
+    sequencer.append([world.decision(verdict="hold", request="a" * 32, idempotency=(key, body))])
+    batch = sequencer.append([world.decision(request="b" * 32, idempotency=(key, body))])
+    replay = world.reader.replay("robot:ci", key)
+    assert replay is not None
+    assert (replay.request_id, replay.body, replay.decision_leaf) == ("b" * 32, body, batch.first)
+    assert world.reader.replay("robot:other", key) is None
+    assert world.reader.replay("robot:ci", "3" * 64) is None
