@@ -39,8 +39,9 @@ def hang_up(channel: socket.socket, connection: int) -> None:
 
 
 @contextmanager
-def custodian(path: Path, serve: Serve) -> Iterator[None]:
-    """A stand-in that serves one connection after another."""
+def custodian(path: Path, serve: Serve) -> Iterator[threading.Semaphore]:
+    """A stand-in that serves one connection after another; the semaphore counts those that it closed."""
+    closed = threading.Semaphore(0)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen()
@@ -55,10 +56,11 @@ def custodian(path: Path, serve: Serve) -> Iterator[None]:
                 with channel:
                     serve(channel, connection)
                 connection += 1
+                closed.release()
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        yield
+        yield closed
         listener.shutdown(socket.SHUT_RDWR)
 
 
@@ -78,8 +80,10 @@ def test_a_kept_connection_is_used_again_at_once(tmp_path: Path, client: Custodi
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced(tmp_path: Path, client: CustodianClient) -> None:
-    with custodian(tmp_path / "socket", answer_once):
-        assert [client.ask(Status()) for _ in range(3)] == [Done(leaf=0), Done(leaf=1), Done(leaf=2)]
+    with custodian(tmp_path / "socket", answer_once) as closed:
+        for connection in range(3):
+            assert client.ask(Status()) == Done(leaf=connection)
+            assert closed.acquire(timeout=10)
 
 
 def test_a_lost_answer_is_unavailable_and_never_sent_again(tmp_path: Path, client: CustodianClient) -> None:
