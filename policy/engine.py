@@ -146,7 +146,7 @@ def _groups(facts: Facts) -> list[_Group]:
     return [
         _Group(
             tuple(subjects),
-            _evidence([items[position] for position in sorted(chain.from_iterable(positions[n] for n in numbers))]),
+            _evidence(items[position] for position in sorted(chain.from_iterable(positions[n] for n in numbers))),
         )
         for numbers, subjects in members.items()
     ]
@@ -157,15 +157,18 @@ def _counts(item: Item) -> bool:
     return item.origin.attested and item.origin.bound == ("source" if isinstance(item, SourceSummary) else "subject")
 
 
-def _evidence(items: Sequence[Item]) -> EvidenceFacts:
+def _evidence(items: Iterable[Item]) -> EvidenceFacts:
     """Part the items by kind; their order stays."""
+    kinds: dict[type[Item], list[Any]] = {}
+    for item in items:
+        kinds.setdefault(type(item), []).append(item)
     return EvidenceFacts(
-        provenance=tuple(item for item in items if isinstance(item, Provenance)),
-        sources=tuple(item for item in items if isinstance(item, SourceSummary)),
-        tests=tuple(item for item in items if isinstance(item, TestResult)),
-        scans=tuple(item for item in items if isinstance(item, VulnerabilityScan)),
-        sboms=tuple(item for item in items if isinstance(item, Sbom)),
-        documents=tuple(item for item in items if isinstance(item, Document)),
+        provenance=tuple(kinds.get(Provenance, ())),
+        sources=tuple(kinds.get(SourceSummary, ())),
+        tests=tuple(kinds.get(TestResult, ())),
+        scans=tuple(kinds.get(VulnerabilityScan, ())),
+        sboms=tuple(kinds.get(Sbom, ())),
+        documents=tuple(kinds.get(Document, ())),
     )
 
 

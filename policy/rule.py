@@ -173,6 +173,8 @@ def latest(items: Sequence[Received]) -> tuple[Received, ...]:
 def worst(judgements: Iterable[Judgement]) -> Judgement:
     """The first failure, else the first unknown, else one pass that counts every item of the passes."""
     every = tuple(judgements)
+    if len(every) == 1:
+        return every[0]
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
         for judgement in every:
             if judgement.outcome is outcome:
