@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +14,9 @@ MAX_TEXT = 512
 
 Shape = TypeVar("Shape")
 
+# NOTE: msgspec builds what it knows of a shape at its first use; two threads that do so at once crash the process.
+_one_at_a_time = threading.Lock()
+
 
 def read_shape(value: Any, shape: type[Shape], *, what: str, code: str = "evidence-invalid", remedy: str = "") -> Shape:
     """Read `value` as `shape`; raises Malformed that names the first field that does not fit.
@@ -21,7 +25,8 @@ def read_shape(value: Any, shape: type[Shape], *, what: str, code: str = "eviden
     number, nor a number as a truth value.
     """
     try:
-        return msgspec.convert(value, shape)
+        with _one_at_a_time:
+            return msgspec.convert(value, shape)
     except (msgspec.ValidationError, RecursionError) as fault:
         raise Malformed(code, f"the {what} has a wrong shape: {str(fault)[:200]}", remedy=remedy) from None
 
