@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The authority between fakes: a ledger in a list, tokens that sign when told, clocks that stand still.
+
+Everything that leaves the authority is written into one journal, so that tests can speak of order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from signer.custodian.acts import Acts
+from signer.custodian.authority import Authority
+from signer.custodian.commands import Activate, Command, Decide, Done, Idempotency, Judge, Reply, UpdateTrust
+from signer.custodian.commit import Commit
+from signer.custodian.judging import Judging
+from signer.custodian.payloads import Identity
+from signer.custodian.signing import Signing
+from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
+from signer.domain.subject import Subject
+from signer.errors import Unavailable
+from signer.formats.canonical import sha256_hex
+from signer.formats.owner_act import Action, OwnerAct, sign_owner_act
+from signer.formats.rfc3339 import format_time, parse_time
+from signer.formats.spki import keyid, spki_der
+from signer.formats.strict_base64 import decode_base64, encode_base64
+from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, encode_trust_file
+from signer.keys.keyring import KeyPlace, PinnedKey, keyring_of
+from signer.keys.uri import KeyUri
+from signer.ledger import leaves
+from signer.ledger.documents import StoredDocument, read_evidence_uses, read_subject_digests
+from signer.ledger.rows import (
+    ActiveDocument,
+    DecisionRow,
+    HaltRow,
+    HeadRow,
+    IndexedEvidence,
+    KeyRow,
+    OutcomeRow,
+    ReplayRow,
+    TrustRow,
+)
+from signer.ledger.sequencer import Batch, Entry
+from signer.telemetry.logs import open_log
+from signer.tlog.merkle import leaf_hash
+from tests.authority import ORIGIN, access_document, demo_evidence, demo_policy, gather
+
+NOW = datetime.now(UTC)
+KEY_URI = "pkcs11:token=signer;object=release;id=%01"
+
+
+class FakeLedger:
+    """Reader and sequencer over a list of leaves; every answer is a scan."""
+
+    def __init__(self, journal: list[str]) -> None:
+        self.journal = journal
+        self.bodies: list[bytes] = []
+        self.documents: dict[str, StoredDocument] = {}
+        self.fault: str | None = None
+        """None, `before` (nothing is stored) or `after` (stored, and the answer is lost)."""
+        self.appends: list[int] = []
+
+    def append(self, entries: Sequence[Entry]) -> Batch:
+        if self.fault == "before":
+            self.journal.append("append fails")
+            raise Unavailable("ledger-unavailable", "the disk is full")
+        first = len(self.bodies)
+        for entry in entries:
+            self.bodies.append(entry.body)
+            self.documents |= {document.digest: document for document in entry.documents}
+        self.appends.append(len(entries))
+        if self.fault == "after":
+            self.journal.append("append fails")
+            raise Unavailable("ledger-unavailable", "the answer was lost")
+        self.journal += (f"durable {describe(entry.leaf)}" for entry in entries)
+        return Batch(first, len(self.bodies), "", tuple(entry.body for entry in entries), ())
+
+    def all(self) -> list[tuple[int, leaves.Leaf]]:
+        return [(index, leaves.decode_leaf(body)) for index, body in enumerate(self.bodies)]
+
+    def of(self, kind: type) -> list[tuple[int, leaves.Leaf]]:
+        return [(index, leaf) for index, leaf in self.all() if isinstance(leaf, kind)]
+
+    def head(self) -> HeadRow:
+        return HeadRow(len(self.bodies), b"")
+
+    def leaf(self, index: int) -> bytes:
+        return self.bodies[index]
+
+    def document(self, digest: str) -> StoredDocument | None:
+        return self.documents.get(digest)
+
+    def active_all(self, document: str) -> tuple[ActiveDocument, ...]:
+        found: dict[str, ActiveDocument] = {}
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.Activation) and leaf.document == document:
+                data = self.documents[leaf.digest].data
+                found[leaf.name] = ActiveDocument(leaf.name, leaf.version, leaf.digest, data, index)
+        return tuple(found.values())
+
+    def trust(self) -> TrustRow | None:
+        row = None
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.Trust):
+                envelopes = [self.documents[digest].data for digest in leaf.signatures]
+                file = encode_trust_file(self.documents[leaf.digest].data, envelopes)
+                row = TrustRow(leaf.version, leaf.digest, file, index)
+        return row
+
+    def kept(self) -> dict[str, IndexedEvidence]:
+        found: dict[str, IndexedEvidence] = {}
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.Evidence):
+                subjects = read_subject_digests(self.documents[leaf.subjects].data)
+                row = IndexedEvidence(
+                    leaf.digest, leaf.media_type, leaf.predicate, leaf.size, index, 0, leaf.principal, "", subjects
+                )
+                found.setdefault(leaf.digest, row)
+            elif isinstance(leaf, leaves.Decision):
+                for at, use in enumerate(read_evidence_uses(self.documents[leaf.evidence].data)):
+                    if use.new:
+                        row = IndexedEvidence(
+                            use.digest, use.media_type, use.kind, 0, index, at, leaf.principal, "", use.subjects
+                        )
+                        found.setdefault(use.digest, row)
+        return found
+
+    def evidence(self, digest: str) -> IndexedEvidence | None:
+        return self.kept().get(digest)
+
+    def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]:
+        wanted = set(subject_digests)
+        found = (row for row in self.kept().values() if wanted & set(row.subjects))
+        return tuple(sorted(found, key=lambda row: row.received))
+
+    def decision(self, request_id: str) -> DecisionRow | None:
+        return next((row for row in self.decisions() if row.request_id == request_id), None)
+
+    def decisions(self) -> list[DecisionRow]:
+        return [
+            DecisionRow(
+                index,
+                leaf.request,
+                parse_time(leaf.time, what="time"),
+                leaf.principal,
+                leaf.policy,
+                leaf.access,
+                leaf.environment,
+                leaf.verdict,
+                leaf.subjects,
+                leaf.facts,
+                leaf.findings,
+                leaf.evidence,
+                leaf.first,
+                leaf.count,
+            )
+            for index, leaf in self.all()
+            if isinstance(leaf, leaves.Decision)
+        ]
+
+    def outcome(self, decision_leaf: int) -> OutcomeRow | None:
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.Outcome) and leaf.decision == decision_leaf:
+                time = parse_time(leaf.time, what="time")
+                return OutcomeRow(index, leaf.decision, leaf.request, time, leaf.status, leaf.reason, leaf.signatures)
+        return None
+
+    def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
+        row = None
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.Decision) and leaf.idempotency is not None:
+                used = (leaf.principal, leaf.idempotency.key)
+                row = ReplayRow(leaf.idempotency.body, leaf.request, index) if used == (principal, key_digest) else row
+        return row
+
+    def keys(self) -> tuple[KeyRow, ...]:
+        return tuple(
+            KeyRow(
+                index,
+                leaf.event,
+                leaf.name,
+                leaf.kid,
+                leaf.purpose,
+                leaf.algorithm,
+                decode_base64(leaf.spki, what="spki"),
+                leaf.principal,
+                parse_time(leaf.time, what="time"),
+            )
+            for index, leaf in self.all()
+            if isinstance(leaf, leaves.Key)
+        )
+
+    def halted(self) -> HaltRow | None:
+        row = None
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.HaltLeaf):
+                row = HaltRow(index, leaf.reason, leaf.principal, parse_time(leaf.time, what="time"))
+            elif isinstance(leaf, leaves.ResumeLeaf) and row is not None and leaf.halt >= row.leaf:
+                row = None
+        return row
+
+    def open_decisions(self) -> tuple[DecisionRow, ...]:
+        return tuple(row for row in self.decisions() if row.verdict == "allow" and self.outcome(row.leaf) is None)
+
+
+@dataclass
+class FakeTokens:
+    """Holds the release key; signs, fails or loses jobs when the test says so."""
+
+    journal: list[str]
+    private: ec.EllipticCurvePrivateKey
+    jobs: list[SigningJob] = field(default_factory=list)
+    looks: list[tuple[int, KeyUri, bool]] = field(default_factory=list)
+    stopped: bool = False
+    reason: str = ""
+
+    def unavailable(self, key: PinnedKey) -> str:  # noqa: ARG002 - one reason for all keys
+        return self.reason
+
+    def submit(self, job: SigningJob) -> None:
+        self.journal.append("key")
+        self.jobs.append(job)
+
+    def locate(self, ticket: int, uri: KeyUri, *, generate: bool) -> bool:
+        self.looks.append((ticket, uri, generate))
+        return True
+
+    def set_stop(self, *, stopped: bool) -> None:
+        self.stopped = stopped
+
+    def end(self, status: str = "signed", *, reason: str = "", only: int | None = None) -> list[TokenEvent]:
+        """End every job that is queued, or the first `only` of them."""
+        ending, self.jobs = self.jobs[:only], self.jobs[len(self.jobs[:only]) :]
+        return [
+            JobEnded(
+                ticket=job.ticket,
+                status=status,
+                signature=self.private.sign(job.digest, ec.ECDSA(Prehashed(SHA256()))) if status == "signed" else b"",
+                reason=reason,
+                detail=reason,
+                attempts=1,
+            )
+            for job in ending
+        ]
+
+
+@dataclass
+class FakeClock:
+    """Stands still until moved."""
+
+    time: datetime = NOW
+    ticks: int = 1_000_000_000
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> int:
+        return self.ticks
+
+    def move(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.ticks += int(seconds * 1e9)
+
+
+class FakePersons:
+    """Pseudonyms from a counter."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        self.fault = False
+
+    def pseudonym(self, person_id: str) -> str:
+        if self.fault:
+            raise Unavailable("ledger-unavailable", "the pseudonyms are gone")
+        return self.known.setdefault(person_id, f"person:{len(self.known):032x}")
+
+
+class World:
+    """An authority with a genesis leaf, documents in force, one release key and its trust."""
+
+    def __init__(self, *, level: str = "better") -> None:
+        self.journal: list[str] = []
+        self.ledger = FakeLedger(self.journal)
+        self.private = ec.generate_private_key(ec.SECP256R1())
+        self.spki = spki_der(self.private.public_key())
+        self.tokens = FakeTokens(self.journal, self.private)
+        self.clock = FakeClock()
+        self.persons = FakePersons()
+        self.signers: Mapping[str, ec.EllipticCurvePrivateKey] = {
+            name: ec.generate_private_key(ec.SECP256R1()) for name in ("builder", "scanner", "source")
+        }
+        self.owners = tuple(Ed25519PrivateKey.generate() for _ in range(3))
+        self.log = io.BytesIO()
+        self.tickets = 0
+        self.ledger.append([Entry(self.genesis())])
+        self.authority = self.new_authority()
+        policy = demo_policy(self.signers, level=level)
+        assert isinstance(self.ask(self.activation("policy", 1, policy)), Done)
+        assert isinstance(self.ask(self.activation("access", 1, access_document())), Done)
+        place = KeyPlace(
+            name="release", uri=KeyUri("signer", "release", b"\1"), purpose="statement", algorithm="ecdsa-p256-sha256"
+        )
+        self.record_key(place)
+        self.publish_trust()
+        self.journal.clear()
+        self.ledger.appends.clear()
+
+    def genesis(self) -> leaves.Genesis:
+        return leaves.Genesis(
+            time=format_time(NOW),
+            origin=ORIGIN,
+            dev=False,
+            threshold=2,
+            owners=tuple(encode_base64(spki_der(owner.public_key())) for owner in self.owners),
+            ledger_key="vkey",
+        )
+
+    def new_authority(self) -> Authority:
+        """A custodian that starts on what the ledger holds now."""
+        keyring = keyring_of(
+            [
+                ("release", KEY_URI, "statement", "ecdsa-p256-sha256"),
+                ("spare", KEY_URI.replace("%01", "%02"), "statement", "ecdsa-p256-sha256"),
+            ]
+        )
+        log = open_log(self.log, room="test")
+        signing = Signing(identity=Identity(origin=ORIGIN, dev=False, version="0"), keyring=keyring, tokens=self.tokens)
+        authority = Authority(
+            reader=self.ledger,
+            receipts=self.receipt,
+            judging=Judging(reader=self.ledger, persons=self.persons, clock=self.clock),
+            signing=signing,
+            acts=Acts(reader=self.ledger, persons=self.persons, keyring=keyring, tokens=self.tokens),
+            commit=Commit(sequencer=self.ledger, signing=signing, receipts=self.receipt, tokens=self.tokens, log=log),
+            tokens=self.tokens,
+            keyring=keyring,
+            clock=self.clock,
+            log=log,
+        )
+        authority.recover()
+        return authority
+
+    def receipt(self, request_id: str) -> bytes:
+        decision = self.ledger.decision(request_id)
+        assert decision is not None
+        outcome = self.ledger.outcome(decision.leaf)
+        assert outcome is not None, "a receipt needs a durable outcome"
+        return b"receipt of " + self.ledger.leaf(outcome.leaf)
+
+    def record_key(self, place: KeyPlace) -> None:
+        leaf = leaves.Key(
+            time=format_time(NOW),
+            event="created",
+            name=place.name,
+            kid=keyid(self.spki),
+            purpose=place.purpose,
+            algorithm=place.algorithm,
+            spki=encode_base64(self.spki),
+            principal="operator",
+        )
+        self.ledger.append([Entry(leaf)])
+
+    def publish_trust(self, *, version: int = 1, status: str = "active", not_after: datetime | None = None) -> None:
+        data = self.trust_document(version=version, status=status, not_after=not_after)
+        signatures = self.sign("trust", version, sha256_hex(data))
+        # The authority reads pins before trust: the key leaf above did not pass through it.
+        self.authority = self.new_authority()
+        self.ask(UpdateTrust(principal="operator", data=data, signatures=signatures))
+
+    def trust_document(
+        self, *, version: int, status: str = "active", not_after: datetime | None = None, **changes: Any
+    ) -> bytes:
+        key = TrustKey(
+            name="release",
+            kid=keyid(self.spki),
+            spki=self.spki,
+            purpose="statement",
+            algorithm="ecdsa-p256-sha256",
+            status="active" if status == "active" else "retired",
+            not_before=NOW - timedelta(hours=1),
+            not_after=not_after,
+        )
+        document = TrustDocument(
+            version=version,
+            origin=ORIGIN,
+            genesis=leaf_hash(self.ledger.leaf(0)).hex(),
+            dev=False,
+            verifier=f"https://{ORIGIN}",
+            ledger_keys=("vkey",),
+            threshold=2,
+            owners=tuple(spki_der(owner.public_key()) for owner in self.owners),
+            keys=(key,),
+        )
+        return build_trust_document(replace(document, **changes))
+
+    def sign(self, action: Action, number: int, sha256: str, *, owners: int = 2) -> tuple[bytes, ...]:
+        act = OwnerAct(action, number, ORIGIN, sha256)
+        return tuple(sign_owner_act(act, owner) for owner in self.owners[:owners])
+
+    def activation(self, document: str, version: int, data: bytes, *, owners: int = 2) -> Activate:
+        signatures = self.sign("policy" if document == "policy" else "access", version, sha256_hex(data), owners=owners)
+        return Activate(principal="operator", document=document, data=data, signatures=signatures)
+
+    # Turns
+
+    def turn(self, *commands: Command, events: Sequence[TokenEvent] = ()) -> dict[int, Reply]:
+        """One turn with these commands; the answers of the turn by ticket."""
+        arrivals = []
+        for command in commands:
+            self.tickets += 1
+            arrivals.append((self.tickets, command))
+        answers = self.authority.turn(arrivals, events)
+        self.journal += (f"answer {type(reply).__name__}" for _, reply in answers)
+        return dict(answers)
+
+    def ask(self, command: Command) -> Reply:
+        """One command, and as many turns as it needs while its tokens sign."""
+        answers = self.turn(command)
+        ticket = self.tickets
+        for _ in range(5):
+            if ticket in answers:
+                return answers[ticket]
+            answers |= self.turn(events=self.tokens.end())
+        raise AssertionError("no answer")
+
+    # Commands
+
+    def evidence(self, *subjects: Subject, triggered_by: str | None = None) -> tuple[bytes, ...]:
+        return demo_evidence(self.signers, *subjects, triggered_by=triggered_by)
+
+    def judge(self, evidence: Sequence[bytes], *subjects: Subject, principal: str = "robot:ci") -> Judge:
+        return gather(self.ledger, evidence, *subjects, principal=principal)
+
+    def decide(self, *subjects: Subject, evidence: Sequence[bytes] | None = None, key: str | None = None) -> Decide:
+        given = self.evidence(*subjects) if evidence is None else evidence
+        return Decide(judge=self.judge(given, *subjects), idempotency=None if key is None else idempotency(key))
+
+    def denied(self, *subjects: Subject, key: str | None = None) -> Decide:
+        return self.decide(*subjects, evidence=(), key=key)
+
+
+def idempotency(key: str, body: str = "body") -> Idempotency:
+    return Idempotency(key=hashlib.sha256(key.encode()).hexdigest(), body=hashlib.sha256(body.encode()).hexdigest())
+
+
+def describe(leaf: leaves.Leaf) -> str:
+    match leaf:
+        case leaves.Decision():
+            return leaf.verdict
+        case leaves.Outcome():
+            return leaf.status
+        case _:
+            return type(leaf).__name__
