@@ -51,7 +51,9 @@ def list_(**options: str | None) -> Result:
     settings = settings_of(**{name: options[name] for name in _CONNECTION})
     answer = client_of(settings).decisions(filters)
     rows = [row for row in answer.get("decisions", ()) if isinstance(row, Mapping)]
-    return Result(name="listed", members=answer, answer="\n".join(map(_row, rows)))
+    following = answer.get("next")
+    story = "" if following is None else f" more with --before {clean(str(following))}"
+    return Result(name="listed", members=answer, answer="\n".join(map(_row, rows)), story=story)
 
 
 @decision.command("show")

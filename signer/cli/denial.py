@@ -77,7 +77,7 @@ def render_decision(
         lines += ["", *blocks]
     if every and rule is None:
         lines += _matrix(document)
-    lines += _next(document, findings, verdict)
+    lines += _next(document, findings, verdict, explained=every or rule is not None)
     return "\n".join(lines)
 
 
@@ -160,20 +160,22 @@ def _matrix(document: Mapping[str, Any]) -> list[str]:
     return ["", f" levels   {', '.join(cells)}"]
 
 
-def _next(document: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], verdict: str) -> list[str]:
+def _next(
+    document: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], verdict: str, *, explained: bool
+) -> list[str]:
     """The one command that helps now."""
     if verdict == "allow":
         return []
     if document.get("leaf") is None:
         return [" next     fix what is listed, then run `signer check` again with the same options"]
-    blocking = [
-        _text(finding, "rule") for kind in _BLOCKING for finding in findings if _text(finding, "outcome") == kind
-    ]
-    rule = f" --rule {clean(blocking[0])}" if blocking else ""
-    return [
-        " next     fix what is listed, then send the same request again; stored evidence is kept",
-        f"          signer explain {clean(_text(document, 'request_id'))}{rule}",
-    ]
+    lines = [" next     fix what is listed, then send the same request again; stored evidence is kept"]
+    if not explained:
+        blocking = next(
+            (finding for kind in _BLOCKING for finding in findings if _text(finding, "outcome") == kind), {}
+        )
+        rule = f" --rule {clean(_text(blocking, 'rule'))}" if blocking else ""
+        lines.append(f"          signer explain {clean(_text(document, 'request_id'))}{rule}")
+    return lines
 
 
 def _text(value: object, name: str) -> str:

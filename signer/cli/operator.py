@@ -7,6 +7,8 @@ These commands need the server's libraries, so everything here is imported when 
 from __future__ import annotations
 
 import os
+import pwd
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from signer.ledger.reader import Reader
 
 TIMEOUT = 60.0
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def add_key(config: Path, *, name: str, generate: bool) -> int:
@@ -57,7 +60,7 @@ def recorded(config: Path) -> tuple[bytes, tuple[TrustKey, ...]]:
     row = reader.trust()
     if row is None:
         raise Refused("trust-missing", "the ledger has no trust document yet", remedy="`signer init` writes the first")
-    events = reader.keys()
+    events = [event for event in reader.keys() if event.event == "created"]  # noqa: SIM118 - a method of the reader
     return row.file, tuple(
         TrustKey(
             name=event.name,
@@ -97,8 +100,13 @@ class DatabaseLog:
 
 
 def _principal() -> str:
-    """Who acts, as the leaf says it; the custodian sees the peer's uid for itself."""
-    return f"operator:{os.getuid()}"
+    """Who acts: the login of this process's uid, of which the leaf shows a pseudonym alone."""
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = ""
+    return f"person:{name if _ID.fullmatch(name) else f'uid-{uid}'}"
 
 
 def _ask(config: Path, command: Command) -> int:

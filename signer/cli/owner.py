@@ -20,6 +20,7 @@ from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import Action, OwnerAct, OwnerKey, sign_owner_act
 from signer.formats.trust import MAX_TRUST, parse_trust_document
 from signer.identity.access import parse_access
+from signer.ledger.leaves import HaltLeaf, decode_leaf
 from signer.verify.checks import Checklist
 from signer.verify.trust import verify_trust
 
@@ -102,6 +103,8 @@ def _stated(action: Action, data: bytes) -> tuple[int | None, str | None]:
             trust = parse_trust_document(data)
             return trust.version, trust.origin
         case "resume":
+            if not isinstance(decode_leaf(data), HaltLeaf):
+                raise Malformed("malformed-leaf", "the document is not a halt leaf", remedy="signer log entry INDEX")
             return None, None
 
 

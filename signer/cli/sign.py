@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from signer.cli.denial import short
 from signer.cli.options import (
     FILE,
     READABLE,
@@ -98,7 +99,7 @@ def sign(
         write_file(receipt, answer)
     if bundle is not None:
         write_file(bundle, first.bundle)
-    return _result(parsed, wanted, bundle=bundle, receipt=receipt, verified=trust_data is not None)
+    return _result(parsed, wanted, bundle=bundle, receipt=receipt, trust=trust_path)
 
 
 def _receipt(answer: bytes) -> tuple[Receipt, ReceiptBundle]:
@@ -125,22 +126,29 @@ def _require_same_subjects(entry: ReceiptBundle, wanted: Sequence[Subject]) -> N
 
 
 def _result(
-    parsed: Receipt, wanted: Sequence[Subject], *, bundle: Path | None, receipt: Path | None, verified: bool
+    parsed: Receipt, wanted: Sequence[Subject], *, bundle: Path | None, receipt: Path | None, trust: str | None
 ) -> Result:
     policy = parsed.policy
+    environment = clean(parsed.environment)
     lines = [
-        f"{colour('SIGNED', 'green')}  sha256:{subject.sha256[:12]}…  {clean(subject.name)} -> {parsed.environment}"
+        f"{colour('SIGNED', 'green')}  sha256:{short(subject.sha256)}  {clean(subject.name)} -> {environment}"
         for subject in wanted[:10]
     ]
-    lines.append(f" request {parsed.request_id}  policy {policy.name} v{policy.version} ({policy.digest[:12]}…)")
+    version = f"{clean(policy.name)} v{policy.version} ({short(policy.digest)})"
+    lines.append(f" request {clean(parsed.request_id)}  policy {version}")
     lines.append(
         " the bundle and the receipt verify with the trust file"
-        if verified
+        if trust is not None
         else " not verified here: no trust file is configured (SIGNER_TRUST)"
     )
     lines += [f" {name:<8} {path}" for name, path in (("bundle", bundle), ("receipt", receipt)) if path is not None]
+    if bundle is None and receipt is None:
+        lines.append(" nothing was kept: pass --bundle FILE and --receipt FILE")
     if bundle is not None:
-        lines.append(f" next     signer verify --trust TRUST --bundle {bundle} --subject sha256:{wanted[0].sha256}")
+        lines += [
+            f" next     signer verify --trust {trust or 'TRUST'} --bundle {bundle} \\",
+            f"            --subject sha256:{wanted[0].sha256}",
+        ]
     return Result(
         name="signed",
         members={
@@ -152,7 +160,7 @@ def _result(
             "outcome_leaf": parsed.outcome.index,
             "bundle": None if bundle is None else str(bundle),
             "receipt": None if receipt is None else str(receipt),
-            "verified": verified,
+            "verified": trust is not None,
         },
         story="\n".join(lines),
     )
