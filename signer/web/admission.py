@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, NotFound, RequestEntityTooLarge
@@ -90,50 +91,53 @@ def absent() -> Refused:
 
 def admit(app: Flask, application: Application, *, open_to_all: frozenset[str]) -> None:
     """Install steps 0 and 1, the error answers and the access log."""
+    app.before_request(partial(_enter, application, open_to_all))
+    app.after_request(partial(_leave, application))
+    app.register_error_handler(SignerError, partial(_answer_error, application))
+    app.register_error_handler(Exception, partial(_answer_fault, application))
 
-    @app.before_request
-    def bound_and_authenticate() -> None:
-        g.request_id = application.new_request_id()
-        g.begun = time.perf_counter()
-        g.code = ""
-        g.caller = None
-        # 0 bound
-        if request.environ["PATH_INFO"].startswith("//"):
-            # werkzeug would match it like one slash; a path has one spelling.
-            raise NotFound
-        check_headers(request.headers.keys())
-        if request.content_length is not None and request.content_length > application.body_limit:
-            raise RequestEntityTooLarge
-        # 1 authenticate
-        if request.blueprint is None or request.blueprint in open_to_all:
-            return
-        g.caller = identify(application)
-        quota = g.caller.access.quota(g.caller.principal)
-        application.quotas.take_request(g.caller.principal, quota)
 
-    @app.after_request
-    def conclude(response: Response) -> Response:
-        response.headers["Request-Id"] = request_id()
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Cache-Control", "no-store")
-        _record(application, response)
-        return response
+def _enter(application: Application, open_to_all: frozenset[str]) -> None:
+    g.request_id = application.new_request_id()
+    g.begun = time.perf_counter()
+    g.code = ""
+    g.caller = None
+    # 0 bound
+    if request.environ["PATH_INFO"].startswith("//"):
+        # werkzeug would match it like one slash; a path has one spelling.
+        raise NotFound
+    check_headers(request.headers.keys())
+    if request.content_length is not None and request.content_length > application.body_limit:
+        raise RequestEntityTooLarge
+    # 1 authenticate
+    if request.blueprint is None or request.blueprint in open_to_all:
+        return
+    found = g.caller = identify(application)
+    application.quotas.take_request(found.principal, found.access.quota(found.principal))
 
-    @app.errorhandler(SignerError)
-    def answer_error(error: SignerError) -> Response:
-        if isinstance(error, Misconfigured):
-            application.log.error("misconfigured", request_id=request_id(), code=error.code, detail=error.detail)
-        response = answer_problem(problem_of(error, request_id=request_id()))
-        if isinstance(error, Unavailable):
-            response.headers["Retry-After"] = str(error.retry_after)
-        if response.status_code == 401:  # noqa: PLR2004 - RFC 9110 §15.5.2 asks for the header
-            response.headers["WWW-Authenticate"] = "Client-Certificate"
-        return response
 
-    @app.errorhandler(Exception)
-    def answer_fault(error: Exception) -> Response:
-        application.log.error("request failed", request_id=request_id(), route=_route(), **failure(error))
-        return answer_problem(internal(request_id=request_id()))
+def _leave(application: Application, response: Response) -> Response:
+    response.headers["Request-Id"] = request_id()
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    _record(application, response)
+    return response
+
+
+def _answer_error(application: Application, error: SignerError) -> Response:
+    if isinstance(error, Misconfigured):
+        application.log.error("misconfigured", request_id=request_id(), code=error.code, detail=error.detail)
+    response = answer_problem(problem_of(error, request_id=request_id()))
+    if isinstance(error, Unavailable):
+        response.headers["Retry-After"] = str(error.retry_after)
+    if response.status_code == 401:  # noqa: PLR2004 - RFC 9110 §15.5.2 asks for the header
+        response.headers["WWW-Authenticate"] = "Client-Certificate"
+    return response
+
+
+def _answer_fault(application: Application, error: Exception) -> Response:
+    application.log.error("request failed", request_id=request_id(), route=_route(), **failure(error))
+    return answer_problem(internal(request_id=request_id()))
 
 
 def answer_http_error(error: HTTPException) -> Response:

@@ -83,7 +83,7 @@ def gather(application: Application, asked: Asked, *, caller: Caller, request_id
     if considered.recall(requested_source_digests(facts)):
         facts = considered.facts(asked.subjects)
     # 2 again, now that trusted provenance tells the repository
-    authorise_repositories(facts, asked, in_force=in_force, environment=environment, caller=caller)
+    authorise_repositories(facts, asked, environment=environment, caller=caller)
     new = considered.new()
     application.quotas.take_evidence(
         caller.principal, caller.access.quota(caller.principal), sum(len(item.data) for item in new)
@@ -115,9 +115,7 @@ def authorise(application: Application, asked: Asked, *, caller: Caller) -> tupl
     raise out_of_reach()
 
 
-def authorise_repositories(
-    facts: EvidenceFacts, asked: Asked, *, in_force: PolicyInForce, environment: Environment, caller: Caller
-) -> None:
+def authorise_repositories(facts: EvidenceFacts, asked: Asked, *, environment: Environment, caller: Caller) -> None:
     """Hold a grant to its repositories, as trusted provenance names them (step 2); raises Refused.
 
     A subject without trusted provenance has no repository. That is left to the judge where the environment demands

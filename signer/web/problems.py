@@ -26,44 +26,93 @@ PREFIX = "urn:signing-authority:problem:"
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: Mapping[str, int] = {
-    # The caller's request cannot be understood.
+    # The request cannot be understood.
     "duplicate-key": 400,
     "invalid-digest": 400,
     "invalid-encoding": 400,
     "invalid-idempotency-key": 400,
     "invalid-key": 400,
+    "invalid-key-uri": 400,
+    "invalid-level": 400,
+    "invalid-range": 400,
+    "invalid-reason": 400,
+    "invalid-signature": 400,
     "invalid-subject": 400,
     "malformed-json": 400,
+    "malformed-log-text": 400,
+    "malformed-owner-act": 400,
+    "malformed-receipt": 400,
     "malformed-request": 400,
+    "malformed-trust": 400,
+    "malformed-vkey": 400,
     "untrusted-header": 400,
     "client-identity-required": 401,
-    "not-authorised": 403,
-    # Unknown and forbidden alike.
-    "not-found": 404,
     "method-not-allowed": 405,
     "too-large": 413,
     "uri-too-long": 414,
     "unsupported-media-type": 415,
     "headers-too-large": 431,
-    # Evidence that is not judged.
+    # Evidence or a document that is not judged.
+    "access-invalid": 422,
+    "digest-mismatch": 422,
     "evidence-invalid": 422,
+    "evidence-missing-bytes": 422,
     "evidence-unverified": 422,
+    "policy-invalid": 422,
     "subject-mismatch": 422,
-    # Judged.
+    # The caller, or what it shows, is not enough. Unknown and forbidden are one answer.
+    "checkpoint-foreign": 403,
+    "key-pin-mismatch": 403,
+    "key-shared": 403,
+    "not-authorised": 403,
+    "note-signature-invalid": 403,
+    "note-unsigned": 403,
+    "owner-threshold": 403,
+    "proof-invalid": 403,
+    "signature-invalid": 403,
+    "trust-foreign": 403,
+    "not-found": 404,
+    # Judged, or no longer to be judged.
+    "waiting-for-approval": 202,
     "denied": 403,
     "evidence-missing": 409,
-    "waiting-for-approval": 202,
-    # State.
-    "idempotency-conflict": 409,
     "outcome-unknown": 409,
     "halted": 423,
+    # It does not fit what is there.
+    "access-renamed": 409,
+    "document-missing": 409,
+    "idempotency-conflict": 409,
+    "leaf-too-large": 413,
+    "not-halted": 409,
+    "request-id-used": 409,
+    "too-much-evidence": 409,
+    "trust-rollback": 409,
+    "version-not-newer": 409,
     "over-quota": 429,
-    # Nothing was decided or nothing was signed: later is another day.
+    # Our own fault, or a stored thing that cannot be read any more.
     "internal": 500,
-    "not-ready": 503,
-    "stale": 503,
+    "malformed-document": 500,
+    "malformed-facts": 500,
+    "malformed-findings": 500,
+    "malformed-frame": 500,
+    "malformed-leaf": 500,
+    # Nothing was decided or nothing was signed: another time it may be.
+    "access-missing": 503,
     "custodian-unavailable": 503,
+    "document-unusable": 503,
+    "evidence-unreadable": 503,
+    "key-not-configured": 503,
+    "key-not-recorded": 503,
+    "key-not-trusted": 503,
+    "key-purpose": 503,
     "ledger-unavailable": 503,
+    "not-ready": 503,
+    "outcome-open": 503,
+    "overloaded": 503,
+    "stale": 503,
+    "time-untrusted": 503,
+    "token-unavailable": 503,
+    "trust-unusable": 503,
 }
 """Every code that an answer may carry; a test finds every code that the server's rooms raise."""
 
@@ -124,16 +173,22 @@ def status_of(code: str, error: SignerError | None = None) -> int:
             return 400
         case Refused():
             return 403
-        case Unavailable():
+        case Unavailable() | Misconfigured():
             return 503
-        case Misconfigured() | SignerError() | None:
+        case SignerError() | None:
             return 500
 
 
 def problem_of(error: SignerError, *, request_id: str) -> Problem:
     """The problem that a raised error is for its caller."""
     if isinstance(error, Misconfigured):
-        return internal(request_id=request_id)
+        # What is wrong is the operator's to read, in the log.
+        return Problem(
+            "not-ready",
+            "the authority cannot serve this until its operator acts; nothing was signed",
+            remedy="tell the operator the request_id",
+            request_id=request_id,
+        )
     return Problem(
         error.code,
         error.detail,

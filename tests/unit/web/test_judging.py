@@ -180,7 +180,7 @@ FORBIDDEN = {
 def test_unknown_and_forbidden_answer_alike(world: World, robot: str, changes: dict[str, str]) -> None:
     world.activate("policy", "hidden", 1, render_policy(world.keys, name="hidden"))
     world.san = f"spiffe://dev.invalid/robot/{robot}"
-    answer = world.client().post("/v1/signatures", json=world.body(**changes))
+    answer = world.client().post("/v1/signatures", json=world.body() | changes)
     document = answer.get_json()
     assert answer.status_code == 404
     assert document.pop("request_id") == answer.headers["Request-Id"]

@@ -10,9 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from signer.custodian.commands import Failed, Halt, KeepEvidence, Resume
 from signer.dev.attestations import attest, scan_statement
@@ -27,7 +25,7 @@ from signer.tlog.merkle import leaf_hash
 from signer.tlog.tiles import parse_entries
 from signer.web.app import create_app
 from signer.web.keys import url_kid
-from tests.unit.web.world import NOW, OTHER, SUBJECT, World, item
+from tests.unit.web.world import NOW, OTHER, SUBJECT, World, item, write_certificate
 
 PREFIX = "urn:signing-authority:problem:"
 
@@ -52,7 +50,7 @@ def test_kept_evidence_comes_back_byte_for_byte(world: World) -> None:
 
 def test_a_document_of_markup_is_inert(world: World) -> None:
     page = b"<script>alert(1)</script>"
-    document = item(page) | {"kind": "build-log", "media_type": "text/html", "subjects": [f"sha256:{SUBJECT.sha256}"]}  # type: ignore[operator]  # a list among texts
+    document = item(page) | {"kind": "build-log", "media_type": "text/html", "subjects": [f"sha256:{SUBJECT.sha256}"]}
     assert world.client().post("/v1/evidence", json={"policy": "demo", "evidence": [document]}).status_code == 201
     answer = world.client().get(f"/v1/evidence/{sha256_hex(page)}")
     assert answer.data == page
@@ -86,9 +84,9 @@ def test_evidence_is_read_by_its_submitter_and_by_readers_of_its_policy(world: W
 
 def test_kept_bytes_are_paid_from_the_quota(world: World) -> None:
     document = {"kind": "build-log", "media_type": "text/plain", "subjects": [f"sha256:{SUBJECT.sha256}"]}
-    body = {"policy": "demo", "evidence": [item(b"x" * 600_000) | document]}  # type: ignore[operator]  # see above
+    body = {"policy": "demo", "evidence": [item(b"x" * 600_000) | document]}
     assert world.client().post("/v1/evidence", json=body).status_code == 201
-    body = {"policy": "demo", "evidence": [item(b"y" * 600_000) | document]}  # type: ignore[operator]  # see above
+    body = {"policy": "demo", "evidence": [item(b"y" * 600_000) | document]}
     answer = world.client().post("/v1/evidence", json=body)
     assert (answer.status_code, answer.get_json()["type"]) == (429, PREFIX + "over-quota")
 
@@ -276,22 +274,6 @@ def test_documents_in_force_come_with_their_bytes(world: World) -> None:
 def ready(world: World) -> Any:
     write_certificate(world, ends=timedelta(days=1))
     return world.client().get("/readyz")
-
-
-def write_certificate(world: World, *, ends: timedelta) -> None:
-    key = world.keys.release
-    name = x509.Name([])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(NOW - timedelta(days=2))
-        .not_valid_after(NOW + ends)
-        .sign(key, hashes.SHA256())
-    )
-    world.application.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
 def test_a_whole_authority_is_ready(world: World) -> None:

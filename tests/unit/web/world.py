@@ -7,11 +7,13 @@ import base64
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -313,6 +315,22 @@ def item(data: bytes) -> dict[str, str]:
     return {"content": base64.b64encode(data).decode()}
 
 
+def write_certificate(world: World, *, ends: timedelta) -> None:
+    key = world.keys.release
+    name = x509.Name([])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOW - timedelta(days=2))
+        .not_valid_after(NOW + ends)
+        .sign(key, hashes.SHA256())
+    )
+    world.application.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+
+
 def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], Application] = lambda same: same) -> World:
     engine = open_engine(f"sqlite:///{folder}/ledger.db", read_only=False)
     ledger_key, guard = Ed25519PrivateKey.generate(), Guard(folder / "guard")
@@ -380,4 +398,4 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
     return world
 
 
-__all__ = ["ACCESS", "COMMIT", "NOW", "OTHER", "SUBJECT", "Keys", "World", "build_world", "item", "replace"]
+__all__ = ["ACCESS", "COMMIT", "NOW", "OTHER", "SUBJECT", "Keys", "World", "build_world", "item", "write_certificate"]
