@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -42,8 +43,11 @@ from signer.ledger.persons import Persons
 from signer.ledger.reader import Reader, open_reader
 from signer.ledger.receipts import Receipts
 from signer.ledger.sequencer import Entry
-from signer.settings import Settings
+from signer.settings import Settings, TokenSettings
 from signer.telemetry.logs import open_log
+
+if TYPE_CHECKING:
+    from signer.keys.pkcs11 import Pkcs11Backend
 
 ADMIN_TIMEOUT = 60.0
 """Seconds for one administrative command; making a key in a real device takes a while."""
@@ -135,15 +139,16 @@ def open_ledger_reader(settings: Settings) -> Iterator[Reader]:
         engine.dispose()
 
 
-def custodian_answers(settings: Settings) -> bool:
-    """Whether a custodian serves the admin socket."""
-    client = CustodianClient(settings.custodian.admin_socket, timeout=ADMIN_TIMEOUT)
+def custodian_status(socket: Path) -> StatusReport:
+    """What the custodian behind `socket` says of itself; raises Unavailable when none answers."""
+    client = CustodianClient(socket, timeout=ADMIN_TIMEOUT)
     try:
-        return isinstance(client.ask(Status()), StatusReport)
-    except Unavailable:
-        return False
+        reply = client.ask(Status())
     finally:
         client.close()
+    if not isinstance(reply, StatusReport):
+        raise Unavailable("custodian-unavailable", f"the custodian answered {type(reply).__name__}")
+    return reply
 
 
 def ask_admin(settings: Settings, command: Command) -> int:
@@ -203,13 +208,26 @@ def _service(settings: Settings) -> service.Service:
                 pin_file=token.pin_file,
                 workers=token.workers,
                 environment=token.environment,
-                # Beside the record, where this user may write and nobody else does.
-                lock=settings.ledger.guard.with_name(f"token-{sha256_hex(token.label.encode())[:12]}.lock"),
+                lock=_token_lock(settings, token.label),
             )
             for token in settings.tokens
         ),
         version=__version__,
     )
+
+
+def open_backend(settings: Settings, token: TokenSettings) -> Pkcs11Backend:
+    """Log in to one token from this process, for a diagnosis; raises KeyFault. Signs nothing."""
+    # Imported here: no other process of this program than a token worker loads the vendor binding.
+    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415
+
+    pin = token.pin_file.read_text("utf-8").strip()
+    return Pkcs11Backend(token.module, label=token.label, pin=pin, lock=_token_lock(settings, token.label))
+
+
+def _token_lock(settings: Settings, label: str) -> Path:
+    """Beside the record, where the custodian's user may write and nobody else does."""
+    return settings.ledger.guard.with_name(f"token-{sha256_hex(label.encode())[:12]}.lock")
 
 
 def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | None) -> int:

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from signer.dev.directory import IDENTITIES, OWNERS, DevDirectory
+from signer.settings import WebSettings
 
 
-def exports(directory: DevDirectory, *, url: str, policy: str, environment: str, subject: str) -> dict[str, str]:
+def exports(
+    directory: DevDirectory, *, web: WebSettings, policy: str, environment: str, subject: str
+) -> dict[str, str]:
     """The variables of DIR/env: the client of `ci`, and where everything else is."""
     ci = directory.identity("ci")
     values = {
-        "SIGNER_URL": url,
+        "SIGNER_URL": f"https://{web.bind}",
         "SIGNER_CA": str(directory.ca / "ca.pem"),
         "SIGNER_CLIENT_CERT": str(ci / "cert.pem"),
         "SIGNER_CLIENT_KEY": str(ci / "key.pem"),
@@ -24,6 +27,8 @@ def exports(directory: DevDirectory, *, url: str, policy: str, environment: str,
         "SIGNER_DEV_POLICY": policy,
         "SIGNER_DEV_ENVIRONMENT": environment,
         "SIGNER_DEV_SUBJECT": subject,
+        "SIGNER_DEV_PUBLIC_URL": f"https://{web.public_bind}",
+        "SIGNER_DEV_METRICS_URL": f"http://{web.metrics_bind}/metrics",
     }
     for name in IDENTITIES:
         folder, stem = directory.identity(name), f"SIGNER_DEV_{name.upper().replace('-', '_')}"

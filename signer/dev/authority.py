@@ -29,7 +29,8 @@ from signer.dev.probe import answers
 from signer.dev.samples import GOOD, ensure_samples, subject_of
 from signer.dev.supervisor import Program, Supervisor
 from signer.errors import Misconfigured, Unavailable
-from signer.wiring import custodian_answers, found_authority
+from signer.settings import Settings
+from signer.wiring import custodian_status, found_authority
 
 START_TIMEOUT = 60.0
 TICK = 0.1
@@ -102,7 +103,7 @@ def _run(
     settings = installation.settings
     _found(directory, installation, now=now)
     supervisor.start(_program(directory, "custodian"))
-    _await(supervisor, stop, lambda: custodian_answers(settings), what="the custodian")
+    _await(supervisor, stop, lambda: _custodian_answers(settings), what="the custodian")
     endorse(installation)
     ensure_samples(directory, now=now)
     supervisor.start(_program(directory, "serve"))
@@ -149,11 +150,20 @@ def _await(supervisor: Supervisor, stop: StopSignals, ready: Callable[[], bool],
         time.sleep(0.02)
 
 
+def _custodian_answers(settings: Settings) -> bool:
+    try:
+        custodian_status(settings.custodian.admin_socket)
+    except Unavailable:
+        return False
+    return True
+
+
 def _announce(directory: DevDirectory, installation: Installation, *, tell: Callable[[str], None]) -> None:
     policy, environment = installation.policy.name, installation.environment
     artifact = subject_of(directory.samples / GOOD)
     subject = f"{artifact.name}@sha256:{artifact.sha256}"
-    values = exports(directory, url=installation.url, policy=policy, environment=environment, subject=subject)
+    web = installation.settings.web
+    values = exports(directory, web=web, policy=policy, environment=environment, subject=subject)
     write_public(directory.env, render_exports(values))
     signed, denied, verified = three_commands(directory, policy=policy, environment=environment)
     tell(

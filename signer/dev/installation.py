@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -138,6 +139,7 @@ def _read(path: Path) -> bytes:
 def _render_settings(directory: DevDirectory, *, token: SoftToken, policy: Policy, port: int) -> bytes:
     """signer.toml; each key that an environment names becomes an object of the software token."""
     uid = os.getuid()
+    api, public, operations = _free_ports(port, 0, 0)
     keys = sorted({environment.key for environment in policy.environments.values()})
     lines = [
         "# Written anew at each start of `signer dev`.",
@@ -153,8 +155,9 @@ def _render_settings(directory: DevDirectory, *, token: SoftToken, policy: Polic
         f"web_uids = [{uid}]",
         f"admin_uids = [{uid}]",
         "[web]",
-        f"bind = {_text(f'127.0.0.1:{_free_port(port)}')}",
-        f"metrics_bind = {_text(f'127.0.0.1:{_free_port(0)}')}",
+        f"bind = {_text(f'127.0.0.1:{api}')}",
+        f"public_bind = {_text(f'127.0.0.1:{public}')}",
+        f"metrics_bind = {_text(f'127.0.0.1:{operations}')}",
         f"certificate = {_text(directory.ca / 'server' / 'cert.pem')}",
         f"key = {_text(directory.ca / 'server' / 'key.pem')}",
         f"client_ca = {_text(directory.ca / 'ca.pem')}",
@@ -184,15 +187,18 @@ def _text(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def _free_port(wished: int) -> int:
-    """The wished port, or any free one for 0; raises Misconfigured when it is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wished))
-        except OSError as fault:
-            raise Misconfigured(
-                "port-taken", f"127.0.0.1:{wished}: {fault.strerror}", remedy="choose another --port"
-            ) from None
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(*wished: int) -> tuple[int, ...]:
+    """The wished ports, or any free ones for 0, all different; raises Misconfigured when one is taken."""
+    with ExitStack() as held:
+        ports = []
+        for port in wished:
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as fault:
+                raise Misconfigured(
+                    "port-taken", f"127.0.0.1:{port}: {fault.strerror}", remedy="choose another --port"
+                ) from None
+            ports.append(int(probe.getsockname()[1]))
+        return tuple(ports)

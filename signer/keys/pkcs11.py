@@ -136,6 +136,11 @@ class Pkcs11Backend:
                 )
         return self.public_key(uri)
 
+    def mechanisms(self) -> frozenset[str]:
+        """Names of what the token says it can do, for a diagnosis."""
+        with _classified(f"mechanisms of token {self._label}"):
+            return frozenset(Mechanism(entry).name for entry in self._token.slot.get_mechanisms())
+
     def sign_digest(self, uri: KeyUri, digest: bytes) -> bytes:
         """Sign a 32-byte digest; DER. Tokens do not check the length (SoftHSM signs 48 bytes), so this does."""
         if len(digest) != DIGEST_SIZE:

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `signer doctor --config` looks at on the authority's machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from signer.cli.checkup import Expectation, Line, certificate_lines, load_chain, run_check, secret_line
+from signer.formats.rfc3339 import format_time, parse_time
+from signer.ledger.continuity import verify_guard, verify_storage
+from signer.ledger.credential import load_ledger_key
+from signer.ledger.guard import Guard
+from signer.ledger.leaves import Genesis, decode_leaf
+from signer.settings import Settings, TokenSettings, load_settings
+from signer.tlog.note import VerifierKey
+from signer.wiring import custodian_status, open_ledger_reader
+
+TOKEN_TIMEOUT = 60
+STEP = timedelta(seconds=1)
+
+
+def examine_server(path: Path, *, now: datetime) -> list[Line]:
+    """All checks of the authority on this machine, each on its own; those that need the settings stop without them."""
+    loaded: list[Settings] = []
+
+    def settings() -> tuple[bool, str]:
+        loaded.append(load_settings(path))
+        return True, f"{path}: origin {loaded[0].origin}"
+
+    first = run_check(Expectation("settings", "known keys, absolute paths, no secret", f"correct {path}"), settings)
+    if not loaded:
+        return [first]
+    return [
+        first,
+        *_web_lines(loaded[0], now=now),
+        *_ledger_lines(loaded[0], now=now),
+        *_custodian_lines(loaded[0]),
+        *(line for token in loaded[0].tokens for line in _token_lines(path, token)),
+    ]
+
+
+def _web_lines(settings: Settings, *, now: datetime) -> Iterator[Line]:
+    web = settings.web
+    yield from certificate_lines(
+        "server",
+        chain=web.certificate,
+        key=web.key,
+        usage=ExtendedKeyUsageOID.SERVER_AUTH,
+        san="the names that clients use",
+        now=now,
+    )
+    yield secret_line("server key", web.key)
+
+    def clients() -> tuple[bool, str]:
+        authorities = load_chain(web.client_ca)
+        names = [each.subject.rfc4514_string() for each in authorities]
+        return all(_is_authority(each, now=now) for each in authorities), "; ".join(names)
+
+    yield run_check(
+        Expectation("client CA", "valid CA certificates", f"put the clients' CA into {web.client_ca}"), clients
+    )
+    if web.crl is not None:
+        crl = web.crl
+
+        def revocations() -> tuple[bool, str]:
+            held = x509.load_pem_x509_crl(crl.read_bytes())
+            until = held.next_update_utc
+            return until is None or until > now, f"{len(held)} entries, next update {until}"
+
+        yield run_check(Expectation("CRL", "not past its next update", f"fetch the newest into {crl}"), revocations)
+
+
+def _ledger_lines(settings: Settings, *, now: datetime) -> Iterator[Line]:
+    ledger = settings.ledger
+
+    def credential() -> tuple[bool, str]:
+        load_ledger_key(ledger.key)
+        return True, f"{ledger.key}: Ed25519, private"
+
+    yield run_check(
+        Expectation("ledger key", "an Ed25519 key of the custodian's user, 0600", f"restore {ledger.key}"), credential
+    )
+
+    def storage() -> tuple[bool, str]:
+        with open_ledger_reader(settings) as reader:
+            verify_storage(reader, origin=settings.origin, keys=[_verifier(settings)])
+            return True, f"{reader.head().size} leaves, durable settings, newest leaves hash to the signed root"
+
+    yield run_check(
+        Expectation("database", "this version's schema, a head that its leaves and checkpoint agree on", "signer init"),
+        storage,
+    )
+
+    def guard() -> tuple[bool, str]:
+        with open_ledger_reader(settings) as reader:
+            published = verify_guard(
+                reader, guard=Guard(ledger.guard), origin=settings.origin, keys=[_verifier(settings)]
+            )
+        return True, f"published size {published.size}"
+
+    yield run_check(Expectation("guard", "not ahead of the database", "restore the newest database"), guard)
+
+    def genesis() -> tuple[bool, str]:
+        with open_ledger_reader(settings) as reader:
+            leaf = decode_leaf(reader.leaf(0))
+        if not isinstance(leaf, Genesis):
+            return False, type(leaf).__name__
+        kind = "DEV: worth nothing" if leaf.dev else "production"
+        same = leaf.origin == settings.origin and leaf.ledger_key == str(_verifier(settings))
+        return same, f"{leaf.origin}, {leaf.threshold} of {len(leaf.owners)} owners, {kind}"
+
+    yield run_check(
+        Expectation("genesis", "the origin and ledger key of the settings", "point the settings at the right ledger"),
+        genesis,
+    )
+
+    def clock() -> tuple[bool, str]:
+        with open_ledger_reader(settings) as reader:
+            newest = parse_time(decode_leaf(reader.leaf(reader.head().size - 1)).time, what="time of the newest leaf")
+        return now > newest - STEP, f"it is {format_time(now)}, the newest leaf is of {format_time(newest)}"
+
+    yield run_check(Expectation("clock", "not before the newest leaf", "synchronise this machine's clock"), clock)
+
+    def documents() -> tuple[bool, str]:
+        with open_ledger_reader(settings) as reader:
+            policies, access, trust = reader.active_all("policy"), reader.active_all("access"), reader.trust()
+        names = ", ".join(f"{each.name} v{each.version}" for each in (*policies, *access))
+        version = "none" if trust is None else f"v{trust.version}"
+        return bool(policies and access and trust), f"{names or 'none'}; trust {version}"
+
+    yield run_check(
+        Expectation("documents", "a policy, an access and a trust document in force", "see `signer init --help`"),
+        documents,
+    )
+
+
+def _custodian_lines(settings: Settings) -> Iterator[Line]:
+    custodian = settings.custodian
+    for name, path in (("socket", custodian.socket), ("admin socket", custodian.admin_socket)):
+
+        def answers(path: Path = path) -> tuple[bool, str]:
+            report = custodian_status(path)
+            return report.ready, "; ".join(report.problems) or f"{path}: ready, {report.tree_size} leaves"
+
+        yield run_check(
+            Expectation(name, "a custodian that is ready", "start `signer custodian`, and do what it asks for"), answers
+        )
+
+
+def _token_lines(path: Path, token: TokenSettings) -> Iterator[Line]:
+    yield secret_line(f"PIN of {token.label}", token.pin_file)
+    found: list[Line] = []
+
+    def look() -> tuple[bool, str]:
+        argv = [sys.executable, "-P", "-m", "signer.cli.checkup_token", str(path), token.label]
+        done = subprocess.run(  # noqa: S603 - no shell; the arguments are made here
+            argv,
+            env={**os.environ, **token.environment},
+            capture_output=True,
+            check=False,
+            timeout=TOKEN_TIMEOUT,
+        )
+        if done.returncode != 0:
+            return False, f"the look ended with {done.returncode}"
+        found.extend(Line(**line) for line in json.loads(done.stdout))
+        return True, f"{token.module} loads"
+
+    module = Expectation(f"module of {token.label}", f"{token.module} loads and answers", "install the vendor's module")
+    yield run_check(module, look)
+    yield from found
+
+
+def _verifier(settings: Settings) -> VerifierKey:
+    return VerifierKey(settings.origin, load_ledger_key(settings.ledger.key).public_key().public_bytes_raw())
+
+
+def _is_authority(certificate: x509.Certificate, *, now: datetime) -> bool:
+    try:
+        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    return basic.ca and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
