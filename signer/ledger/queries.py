@@ -77,6 +77,16 @@ class Queries:
             .where(t.outcome.c.decision == bindparam("decision")),
             ["decision"],
         )
+        ended = t.leaf.alias("ended")
+        self.concluded = Statement(
+            engine,
+            select(t.decision.c.leaf, t.leaf.c.hash, t.leaf.c.body, t.outcome.c.leaf, ended.c.hash, ended.c.body)
+            .join(t.leaf, t.leaf.c.idx == t.decision.c.leaf)
+            .join(t.outcome, t.outcome.c.decision == t.decision.c.leaf)
+            .join(ended, ended.c.idx == t.outcome.c.leaf)
+            .where(t.decision.c.request == bindparam("request")),
+            ["request"],
+        )
         self.replay = Statement(
             engine,
             select(t.idempotency.c.body, t.idempotency.c.request, t.idempotency.c.decision).where(

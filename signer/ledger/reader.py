@@ -150,6 +150,17 @@ class Reader:
         row = self._one(self._queries.document, digest)
         return None if row is None else StoredDocument(digest, row[0], _checked_document(digest, row[1]))
 
+    def contents(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of documents that leaves name, by their sha256; raises Misconfigured when one is missing."""
+        found: dict[str, bytes] = {}
+        with self._connections.reading() as cursor:
+            for digest in digests:
+                row = self._queries.document.run(cursor, digest).fetchone()
+                if row is None:
+                    raise _damaged(f"the document {digest} that a leaf names is missing")
+                found[digest] = _checked_document(digest, row[1])
+        return found
+
     def active(self, document: str, name: str) -> ActiveDocument | None:
         """The `policy` or `access` document of this name that is in force."""
         row = self._one(self._queries.active, document, name)
@@ -167,15 +178,9 @@ class Reader:
         index, body, data = row
         leaf = decode_leaf(body)
         assert isinstance(leaf, Trust)
-        envelopes = [self._needed(digest) for digest in leaf.signatures]
-        file = encode_trust_file(_checked_document(leaf.digest, data), envelopes)
+        envelopes = self.contents(leaf.signatures)
+        file = encode_trust_file(_checked_document(leaf.digest, data), [envelopes[each] for each in leaf.signatures])
         return TrustRow(leaf.version, leaf.digest, file, index)
-
-    def _needed(self, digest: str) -> bytes:
-        document = self.document(digest)
-        if document is None:
-            raise _damaged(f"the document {digest} that a leaf names is missing")
-        return document.data
 
     # Evidence
 
@@ -281,6 +286,14 @@ class Reader:
         assert isinstance(leaf, Outcome)
         time = parse_time(leaf.time, what="time of the outcome")
         return OutcomeRow(index, leaf.decision, leaf.request, time, leaf.status, leaf.reason, leaf.signatures)
+
+    def concluded(self, request_id: str) -> tuple[tuple[int, bytes], tuple[int, bytes]] | None:
+        """Index and bytes of a request's decision leaf and of its outcome leaf; None without an outcome."""
+        row = self._one(self._queries.concluded, request_id)
+        if row is None:
+            return None
+        decision, outcome = row[:3], row[3:]
+        return (decision[0], _checked_leaf(*decision)), (outcome[0], _checked_leaf(*outcome))
 
     def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
         """What this principal last asked under an Idempotency-Key with this sha256."""

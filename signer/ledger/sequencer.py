@@ -30,6 +30,7 @@ from signer.ledger.guard import Guard
 from signer.ledger.leaves import Leaf, encode_leaf
 from signer.ledger.projections import Projections, fold_all, found, insert_missing
 from signer.ledger.reader import Reader
+from signer.ledger.rows import CheckpointRow
 from signer.tlog.checkpoint import Checkpoint, sign_checkpoint
 from signer.tlog.merkle import leaf_hash
 from signer.tlog.note import NoteSigner
@@ -75,6 +76,7 @@ class Sequencer:
         self._connections = Connections(engine)
         self._projections = Projections(engine)
         self._tree: RecentTree | None = None
+        self._last: Batch | None = None
 
         head = tables.head.c
         self._move_head = Statement(
@@ -109,7 +111,7 @@ class Sequencer:
             raise ValueError("an append needs at least one entry")
         tree = self._tree or self._reload()
         # Whatever happens before the end of this function, the tree in memory is not believed any more.
-        self._tree = None
+        self._tree = self._last = None
         first, old_root = tree.size, tree.root()
         hashes = [leaf_hash(entry.body) for entry in entries]
         subtrees = tree.extend(hashes)
@@ -148,12 +150,20 @@ class Sequencer:
         self._guard.advance(checkpoint)
         # A crash right here leaves the batch durable and published; callers ask again by request id or key.
         self._tree = tree
-        return Batch(
+        self._last = Batch(
             first,
             tree.size,
             checkpoint,
             tuple(entry.body for entry in entries),
             tuple(tree.inclusion(index) or () for index in range(first, tree.size)),
+        )
+        return self._last
+
+    def recent_checkpoint(self, leaf: int) -> CheckpointRow | None:
+        """The first checkpoint that covers a leaf of the last append; None for every other leaf."""
+        last = self._last
+        return (
+            CheckpointRow(last.size, last.checkpoint) if last is not None and last.first <= leaf < last.size else None
         )
 
     def recent_inclusion(self, index: int, size: int) -> tuple[bytes, ...] | None:

@@ -5,18 +5,27 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, bindparam, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateTable
 
 from signer.db import engine as engine_module, tables
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
 from signer.db.statements import Connections, Statement, insert_row
 from signer.errors import Misconfigured, Unavailable
+from signer.ledger.projections import Projections
+from signer.ledger.queries import Queries
+
+
+POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call] # a module attribute that is a class
 
 
 @pytest.fixture
@@ -156,3 +165,25 @@ def test_a_writer_waits_for_no_other_transaction_for_long(database: Engine) -> N
         with pytest.raises(Unavailable) as fault, connections.writing():
             pytest.fail("two writers at once")
         assert "SQLITE_BUSY" in fault.value.detail
+
+
+def test_every_statement_can_be_written_for_postgresql_too() -> None:
+    engine: Any = SimpleNamespace(dialect=POSTGRESQL)
+    queries = vars(Queries(engine))
+    assert len(queries) > 15
+    Projections(engine)
+    for table in tables.metadata.sorted_tables:
+        assert "CREATE TABLE" in str(CreateTable(table).compile(dialect=engine.dialect))
+
+
+def test_statements_bind_by_name_where_the_driver_wants_it() -> None:
+    engine: Any = SimpleNamespace(dialect=POSTGRESQL)
+    query = select(tables.leaf.c.body).where(tables.leaf.c.idx >= bindparam("a"), tables.leaf.c.idx < bindparam("b"))
+    seen: list[Any] = []
+    cursor: Any = SimpleNamespace(
+        execute=lambda _, values: seen.append(values), executemany=lambda _, rows: seen.append(rows)
+    )
+    statement = Statement(engine, query, ["b", "a"])
+    statement.run(cursor, 1, 2)
+    statement.run_many(cursor, [(3, 4)])
+    assert seen == [{"b": 1, "a": 2}, [{"b": 3, "a": 4}]]
