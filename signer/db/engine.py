@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, Text, create_engine, event, make_url, select
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql import column, table
 
 from signer.errors import Misconfigured
@@ -51,18 +52,26 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
     if read_only:
         if not path.exists():
             raise Misconfigured("database-missing", f"there is no database {path}", remedy="run `signer init`")
-        target = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
     else:
         _create(path)
-        target = URL.create("sqlite", database=str(path))
+    # Neither mode makes a file: when the database is gone, connecting fails and nothing starts anew in its place.
+    mode = "ro" if read_only else "rw"
+    target = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
     engine = create_engine(target)
     settings = _READER if read_only else _WRITER
 
     @event.listens_for(engine, "connect")
-    def connected(connection: sqlite3.Connection, _record: object) -> None:
+    def connected(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         # The driver's own transaction control would begin DEFERRED and only at the first write.
         connection.isolation_level = None
         _assert_settings(connection, settings, path)
+        record.info["file"] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def checked_out(_connection: sqlite3.Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        # SQLite goes on writing to a file that was moved or deleted: durable, and in no ledger that anyone reads.
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError(f"{path} is not the file that was opened")
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
@@ -126,6 +135,15 @@ def _create(path: Path) -> None:
             f"cannot open {path}: {fault.strerror}",
             remedy="create its directory and let the custodian's user write there",
         ) from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at `path` now; None when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _assert_settings(connection: sqlite3.Connection, settings: Mapping[str, tuple[str, int | str]], path: Path) -> None:
