@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tutorial works: every shell block is run in one shell against a development authority, every output is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TUTORIAL = ROOT / "docs" / "tutorial" / "first-signature.md"
+MARK = "::block::"
+
+
+@pytest.fixture
+def checkout() -> Iterator[Path]:
+    """What the reader's folder looks like after `make dev`: `.venv`, and a running authority in `.demo/dev`."""
+    folder = ROOT / ".demo" / f"tutorial-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    home = folder / ".demo" / "dev"
+    home.mkdir(parents=True)
+    (folder / ".venv").symlink_to(Path(sys.prefix))
+    with (folder / "dev.log").open("wb") as log:
+        command = [sys.executable, "-m", "signer.cli", "dev", "--dir", str(home), "--port", "0"]
+        authority = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while not (home / "ready").exists():
+            assert authority.poll() is None, (folder / "dev.log").read_text("utf-8")
+            assert time.monotonic() < deadline, (folder / "dev.log").read_text("utf-8")
+            time.sleep(0.05)
+        yield folder
+    finally:
+        authority.send_signal(signal.SIGTERM)
+        authority.wait(timeout=30)
+        shutil.rmtree(folder)
+
+
+def steps() -> list[tuple[str, str]]:
+    """(commands, expected output) in order; the output of a step may be empty."""
+    blocks = re.findall(r"^```(sh|text)\n(.*?)^```", TUTORIAL.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    found: list[tuple[str, str]] = []
+    for kind, text in blocks:
+        if kind == "sh":
+            found.append((text, ""))
+        else:
+            found[-1] = (found[-1][0], text)
+    return found
+
+
+def missing_lines(expected: str, output: str) -> list[str]:
+    """Lines that should be there and are not; … stands for anything."""
+    return [
+        line
+        for line in expected.splitlines()
+        if not re.search(".*".join(map(re.escape, line.strip().split("…"))), output)
+    ]
+
+
+def test_every_step_of_the_tutorial_does_what_it_says(checkout: Path) -> None:
+    script = "set -e\n" + "".join(f"{commands}\necho '{MARK}'\n" for commands, _ in steps())
+    environment = {"PATH": os.environ["PATH"], "HOME": str(checkout), "LANG": "C.UTF-8"}
+    ended = subprocess.run(
+        ["bash", "-c", script],
+        cwd=checkout,
+        env=environment,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    outputs = ended.stdout.split(f"{MARK}\n")
+    assert ended.returncode == 0, f"step {len(outputs)} failed:\n{outputs[-1]}"
+    for number, ((_, expected), output) in enumerate(zip(steps(), outputs, strict=False), 1):
+        assert missing_lines(expected, output) == [], f"step {number} printed:\n{output}"
+
+
+def test_the_tutorial_is_long_enough_to_be_one() -> None:
+    assert len(steps()) >= 8
+    assert sum(bool(expected) for _, expected in steps()) >= 5
