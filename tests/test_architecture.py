@@ -70,8 +70,10 @@ ROOMS: Mapping[str, str] = {
     "signer.dev": "signer policy cryptography trustme yaml click rich",
 }
 
-OPERATOR_COMMANDS = ("signer.cli.init", "signer.cli.dev", "signer.cli.serve", "signer.cli.custodian")
-"""The commands that start processes; they alone in the CLI may name `signer.wiring`, `signer.dev` and the like."""
+OPERATOR_COMMANDS = tuple(
+    f"signer.cli.{name}" for name in ("init", "dev", "serve", "custodian", "checkup_server", "checkup_token")
+)
+"""Commands of the server's own machine; they alone in the CLI may name `signer.wiring`, `signer.dev` and the like."""
 
 ONE_PLACE: Mapping[str, str] = {"pkcs11": "signer.keys.pkcs11", "boto3": "signer.keys.aws_kms"}
 """Vendor libraries, and the one module that may import each."""
