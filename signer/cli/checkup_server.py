@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signer.cli.checkup import Expectation, Line, certificate_lines, load_chain, run_check, secret_line
 from signer.formats.rfc3339 import format_time, parse_time
+from signer.formats.strict_json import parse_json
 from signer.ledger.continuity import verify_guard, verify_storage
 from signer.ledger.credential import load_ledger_key
 from signer.ledger.guard import Guard
@@ -25,6 +25,7 @@ from signer.tlog.note import VerifierKey
 from signer.wiring import custodian_status, open_ledger_reader
 
 TOKEN_TIMEOUT = 60
+MAX_LOOK = 64 * 1024
 STEP = timedelta(seconds=1)
 
 
@@ -171,7 +172,7 @@ def _token_lines(path: Path, token: TokenSettings) -> Iterator[Line]:
         )
         if done.returncode != 0:
             return False, f"the look ended with {done.returncode}"
-        found.extend(Line(**line) for line in json.loads(done.stdout))
+        found.extend(Line(**line) for line in parse_json(done.stdout, limit=MAX_LOOK, what="look at a token"))
         return True, f"{token.module} loads"
 
     module = Expectation(f"module of {token.label}", f"{token.module} loads and answers", "install the vendor's module")
