@@ -145,13 +145,13 @@ def _listed(item: VerifiedAttestation | OpaqueDocument, subjects: Sequence[Subje
     return tuple(
         index
         for index, subject in enumerate(subjects)
-        if subject.sha256 in by_sha256 and _all_agree(by_sha256[subject.sha256], subject)
+        if (entries := by_sha256.get(subject.sha256)) is not None and _all_agree(entries, subject)
     )
 
 
 def _all_agree(listed: Iterable[StatementSubject], subject: Subject) -> bool:
     """Whether no other accepted digest contradicts: agreeing on sha256 alone is not being the same artifact."""
-    return all(
+    return len(subject.digests) == 1 or all(
         entry.artifact.get(digest.algorithm, digest.value) == digest.value
         for entry in listed
         for digest in subject.digests

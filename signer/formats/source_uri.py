@@ -17,6 +17,7 @@ from signer.errors import Malformed
 MAX_URI = 1024
 MAX_REF = 255
 
+_SCHEMES = ("https://", "git+https://")
 _HOST = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 _SEGMENT = r"(?!\.{1,2}(?:/|@|\Z))[A-Za-z0-9._~-]+"
 _URI = re.compile(
@@ -37,35 +38,36 @@ class SourceLocation:
 
 def parse_source_uri(text: str) -> SourceLocation:
     """Read an https or git+https URI with an optional `@ref`; raises Malformed for anything ambiguous."""
-    parts = _URI.fullmatch(text) if len(text) <= MAX_URI and text.isascii() else None
-    if parts is None or parts["port"] == _DEFAULT_PORT:
-        raise _malformed()
-    path = parts["path"].removesuffix(".git")
-    if not path or path.endswith(("/", ".git")):
-        # A second `.git` would make a canonical form that is not its own canonical form.
-        raise _malformed()
-    ref = parts["ref"]
-    return SourceLocation(f"{parts['host']}{parts['port'] or ''}/{path}", None if ref is None else parse_ref(ref))
+    location = find_source_uri(text)
+    if location is None:
+        raise Malformed(
+            "evidence-invalid",
+            "the source repository of the evidence has no single meaning",
+            remedy="write it like git+https://github.com/acme/shop@refs/heads/main",
+        )
+    return location
 
 
 def find_source_uri(text: str) -> SourceLocation | None:
     """The same for a URI that need not name a repository; None when it names none."""
-    try:
-        return parse_source_uri(text)
-    except Malformed:
+    if not text.startswith(_SCHEMES) or len(text) > MAX_URI or not text.isascii():
         return None
+    parts = _URI.fullmatch(text)
+    if parts is None or parts["port"] == _DEFAULT_PORT:
+        return None
+    path, ref = parts["path"].removesuffix(".git"), parts["ref"]
+    # A second `.git` would make a canonical form that is not its own canonical form.
+    if not path or path.endswith(("/", ".git")) or not (ref is None or _is_ref(ref)):
+        return None
+    return SourceLocation(f"{parts['host']}{parts['port'] or ''}/{path}", ref)
 
 
 def parse_ref(text: str) -> str:
     """A git ref or tag name, at most 255 plain ASCII characters; raises Malformed."""
-    if len(text) > MAX_REF or _REF.fullmatch(text) is None or ".." in text:
+    if not _is_ref(text):
         raise Malformed("evidence-invalid", "a git ref of the evidence is not a plain ref name")
     return text
 
 
-def _malformed() -> Malformed:
-    return Malformed(
-        "evidence-invalid",
-        "the source repository of the evidence has no single meaning",
-        remedy="write it like git+https://github.com/acme/shop@refs/heads/main",
-    )
+def _is_ref(text: str) -> bool:
+    return len(text) <= MAX_REF and _REF.fullmatch(text) is not None and ".." not in text

@@ -8,7 +8,7 @@ escapes), NaN and infinities, numbers outside the range that every reader agrees
 
 from __future__ import annotations
 
-import math
+from itertools import chain
 from typing import Any
 
 import jiter
@@ -43,23 +43,28 @@ def parse_object(data: bytes, *, limit: int, what: str = "body") -> dict[str, An
 
 
 def _check(root: Any, what: str) -> None:
-    """Walk without recursion: jiter allows more depth and wider numbers than we do."""
+    """Walk level by level: jiter allows more depth and wider numbers than we do."""
     level = [root]
     for _ in range(MAX_DEPTH):
+        kinds = set(map(type, level))
+        if int in kinds or float in kinds:
+            _check_numbers(level, what)
         deeper: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                deeper.extend(value.values())
-            elif isinstance(value, list):
-                deeper.extend(value)
-            elif isinstance(value, float):
-                if not math.isfinite(value) or abs(value) > MAX_INTEGER:
-                    raise Malformed("malformed-json", f"the {what} holds a number out of range")
-            elif type(value) is int and abs(value) > MAX_INTEGER:
-                raise Malformed(
-                    "malformed-json", f"the {what} holds an integer beyond 2^53-1", remedy="send it as a string"
-                )
+        if dict in kinds:
+            deeper.extend(chain.from_iterable([value.values() for value in level if type(value) is dict]))
+        if list in kinds:
+            deeper.extend(chain.from_iterable([value for value in level if type(value) is list]))
         if not deeper:
             return
         level = deeper
     raise Malformed("malformed-json", f"the {what} is nested deeper than {MAX_DEPTH} levels")
+
+
+def _check_numbers(values: list[Any], what: str) -> None:
+    for value in values:
+        if type(value) is float and not abs(value) <= MAX_INTEGER:  # so written, it refuses NaN as well
+            raise Malformed("malformed-json", f"the {what} holds a number out of range")
+        if type(value) is int and abs(value) > MAX_INTEGER:
+            raise Malformed(
+                "malformed-json", f"the {what} holds an integer beyond 2^53-1", remedy="send it as a string"
+            )

@@ -13,7 +13,7 @@ finding the worst counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -109,28 +109,21 @@ def read_scan(predicate: Mapping[str, Any]) -> ScanReport:
 
 def _vulnerability(wire: _Result) -> FoundVulnerability:
     stated = wire.severity
-    ratings = [stated] if isinstance(stated, _Rating) else stated or []
-    scores = [score for score in map(_tenths, ratings) if score is not None]
+    ratings = [_read_rating(rating) for rating in ([stated] if isinstance(stated, _Rating) else stated or [])]
     return FoundVulnerability(
-        require_printable(wire.id, what="id of a vulnerability"), _worst(ratings), max(scores, default=None)
+        require_printable(wire.id, what="id of a vulnerability"),
+        max((severity for severity, _ in ratings), key=_ORDER.index, default="unknown"),
+        max((score for _, score in ratings if score is not None), default=None),
     )
 
 
-def _worst(ratings: Sequence[_Rating]) -> Severity:
-    return max((_severity(rating) for rating in ratings), key=_ORDER.index, default="unknown")
-
-
-def _severity(rating: _Rating) -> Severity:
-    tenths = _tenths(rating)
-    if tenths is not None:
-        return next(word for lowest, word in _BANDS if tenths >= lowest)
-    return _WORDS.get(rating.score.strip().lower(), "unknown")
-
-
-def _tenths(rating: _Rating) -> int | None:
-    """A CVSS score in tenths; None for a word, a vector, or a number outside 0 to 10."""
+def _read_rating(rating: _Rating) -> tuple[Severity, int | None]:
+    """The rating and the CVSS score in tenths: a word has no score; a vector or a number beyond 10 has no rating."""
+    word = _WORDS.get(rating.score.strip().lower())
+    if word is not None:
+        return word, None
     parts = _SCORE.fullmatch(rating.score)
-    if parts is None:
-        return None
-    tenths = int(parts[1]) * 10 + int(parts[2] or 0)
-    return tenths if tenths <= _MAX_SCORE else None
+    tenths = int(parts[1]) * 10 + int(parts[2] or 0) if parts is not None else _MAX_SCORE + 1
+    if tenths > _MAX_SCORE:
+        return "unknown", None
+    return next(word for lowest, word in _BANDS if tenths >= lowest), tenths
