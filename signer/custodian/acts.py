@@ -6,6 +6,7 @@ An act on what is in force is appended alone, so that whatever comes after it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 
@@ -21,10 +22,10 @@ from signer.custodian.judged import (
 )
 from signer.custodian.judging import out_of_reach
 from signer.custodian.protocols import Persons, Reader, Tokens
-from signer.custodian.records import Act
+from signer.custodian.records import Act, failed
 from signer.custodian.standing import Standing
 from signer.custodian.token_events import KeyLocated
-from signer.errors import Refused, Unavailable
+from signer.errors import Malformed, Refused, Unavailable
 from signer.formats.rfc3339 import format_time
 from signer.keys.keyring import KeyPlace, Keyring
 from signer.ledger.sequencer import Entry
@@ -139,14 +140,18 @@ class Acts:
             raise Unavailable("token-unavailable", f"no token named {place.uri.token} is configured")
         self._locating[look] = (ticket, place, who)
 
-    def located(self, event: KeyLocated) -> tuple[int, KeyPlace, str]:
-        """Who waits for a look-up: ticket, place of the key, and who asked."""
-        return self._locating.pop(event.ticket)
+    def hear(self, event: KeyLocated, *, stand: Callable[[], Standing], now: datetime) -> tuple[int, Act | Reply]:
+        """Pin the key that a token showed: who waits for it, and the record or the answer."""
+        ticket, place, who = self._locating.pop(event.ticket)
+        try:
+            return ticket, self.record_key(ticket, event, place, who, standing=stand(), now=now)
+        except (Malformed, Refused, Unavailable) as fault:
+            return ticket, failed(fault)
 
     def record_key(
         self, ticket: int, event: KeyLocated, place: KeyPlace, who: str, *, standing: Standing, now: datetime
     ) -> Act | Done:
-        """Pin the key that a token showed; the same key again answers with its first leaf."""
+        """The record of a key; the same key again answers with its first leaf. Raises the three families."""
         if not event.spki:
             raise Unavailable(
                 event.code, event.detail, remedy="look at the token's objects, or let the key be made there"

@@ -24,7 +24,6 @@ from signer.custodian.commands import (
     Checked,
     Command,
     Decide,
-    Done,
     Halt,
     Judge,
     KeepEvidence,
@@ -46,7 +45,7 @@ from signer.custodian.recovery import orphan_act
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing, load_standing
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, TokenEvent
-from signer.errors import Malformed, Misconfigured, Refused, SignerError, Unavailable
+from signer.errors import Malformed, Misconfigured, SignerError, Unavailable
 from signer.identity.access import Action
 from signer.keys.keyring import Keyring, PinnedKey
 from signer.telemetry.logs import Log, failure
@@ -84,6 +83,8 @@ class Authority:
         self._clock = clock
         self._log = log
         self._standing: Standing | None = None
+        self._alarm: Alarm | None = None
+        """A wrong key that no halt leaf tells of yet."""
         self._next_sweep = 0
 
     @property
@@ -112,6 +113,7 @@ class Authority:
         """One turn; returns every answer whose time has come, by ticket."""
         for event in events:
             self._hear(event)
+        self._halt_on_alarm()
         for outcome in self._signing.take_outcomes(time=self._clock.now()):
             self._commit.add(outcome)
         for ticket, command in arrivals:
@@ -120,6 +122,7 @@ class Authority:
         if self._commit.uncertain or self._clock.monotonic() >= self._next_sweep:
             self._sweep(reason="unrecorded")
             self._next_sweep = self._clock.monotonic() + SWEEP_NS
+        self._refresh()
         return self._commit.take_answers()
 
     def _take(self, ticket: int, command: Command) -> None:
@@ -134,7 +137,7 @@ class Authority:
                 case Halt() | Resume() | Activate() | UpdateTrust() | AddKey():
                     # What came before is judged under what was in force before, what comes after under the act.
                     self._settle()
-                    self._act(ticket, command)
+                    self._add(ticket, self._acts.act(ticket, command, standing=self._stand(), now=self._clock.now()))
                     self._settle()
                 case Status():
                     self._commit.tell(ticket, self._status())
@@ -156,8 +159,8 @@ class Authority:
             self._commit.tell(ticket, question)
             return
         # Signing is not halted.
-        if standing.halt is not None:
-            raise halted(standing.halt.reason)
+        if standing.halt is not None or self._alarm is not None:
+            raise halted(standing.halt.reason if standing.halt is not None else "a token shows a wrong key")
         # The same request is answered once: from the record, or together with the one in work.
         claim = Claim([ticket], command.judge.request_id)
         if command.idempotency is not None:
@@ -198,13 +201,9 @@ class Authority:
 
     def _is_answered(self, ticket: int, claim: Claim) -> bool:
         """Whether the same request has its answer, or joined the one in work; raises Refused for another body."""
-        assert claim.key is not None
-        waiting = self._commit.claim(claim.key)
-        if waiting is not None:
-            claim.require_body(waiting.body)
-            waiting.tickets.append(ticket)
+        if self._commit.joins(ticket, claim):
             return True
-        row = self._reader.replay(*claim.key)
+        row = None if claim.key is None else self._reader.replay(*claim.key)
         if row is None:
             return False
         claim.require_body(row.body)
@@ -221,43 +220,35 @@ class Authority:
         record = self._acts.keep(ticket, command, standing=self._stand(), now=self._clock.now())
         self._commit.add(record, touched=keys)
 
-    def _act(self, ticket: int, command: Halt | Resume | Activate | UpdateTrust | AddKey) -> None:
-        self._add(ticket, self._acts.act(ticket, command, standing=self._stand(), now=self._clock.now()))
-
     def _hear(self, event: TokenEvent) -> None:
         """What the tokens report: ends of key calls, keys found, and keys that are not the pinned ones."""
         match event:
             case JobEnded():
                 self._signing.hear(event)
             case KeyLocated():
-                ticket, place, who = self._acts.located(event)
-                try:
-                    standing = self._stand()
-                    now = self._clock.now()
-                    self._add(ticket, self._acts.record_key(ticket, event, place, who, standing=standing, now=now))
-                except (Malformed, Refused, Unavailable) as fault:
-                    self._commit.tell(ticket, failed(fault))
+                self._add(*self._acts.hear(event, stand=self._stand, now=self._clock.now()))
+                self._settle()
             case Alarm():
                 self._log.error("token alarm", code=event.code, detail=event.detail)
                 # Stop first: the leaf may have to wait for a disk.
                 self._tokens.set_stop(stopped=True)
-                if self._standing is None or self._standing.halt is None:
-                    self._commit.add(self._acts.alarm(event.code, event.detail, now=self._clock.now()))
-        if not isinstance(event, JobEnded):
-            self._settle()
+                self._alarm = event
 
-    def _add(self, ticket: int, record: Act | Done | None) -> None:
-        match record:
-            case Act():
-                self._commit.add(record)
-            case Done():
-                self._commit.tell(ticket, record)
-            case None:
-                # The token is asked first: its answer comes as an event.
-                pass
+    def _halt_on_alarm(self) -> None:
+        """Halt because of a wrong key; as often as it takes until the leaf is durable (invariant I12)."""
+        if self._alarm is not None and self._refresh() and self._standing is not None and self._standing.halt is None:
+            self._commit.add(self._acts.alarm(self._alarm.code, self._alarm.detail, now=self._clock.now()))
+            self._settle()
+            self._refresh()
+
+    def _add(self, ticket: int, record: Act | Reply | None) -> None:
+        if isinstance(record, Act):
+            self._commit.add(record)
+        elif record is not None:
+            self._commit.tell(ticket, record)
 
     def _settle(self) -> None:
-        is_halted = self._standing is None or self._standing.halt is not None
+        is_halted = self._standing is None or self._standing.halt is not None or self._alarm is not None
         self._commit.settle(is_halted=is_halted)
 
     def _stand(self) -> Standing:
@@ -265,8 +256,18 @@ class Authority:
         if self._standing is None or self._commit.changed:
             standing = load_standing(self._reader, previous=self._standing)
             self._standing, self._commit.changed = standing, False
-            self._tokens.set_stop(stopped=standing.halt is not None)
+            if standing.halt is not None:
+                self._alarm = None
+            self._tokens.set_stop(stopped=standing.halt is not None or self._alarm is not None)
         return self._standing
+
+    def _refresh(self) -> bool:
+        """Read what is in force after it changed, so that a halt or its end counts at once; False when it cannot be."""
+        try:
+            self._stand()
+        except Unavailable as fault:
+            self._log.error("ledger cannot be read", code=fault.code)
+        return not self._commit.changed
 
     def _sweep(self, *, reason: str) -> bool:
         """Close orphans; whether there may be more of them."""

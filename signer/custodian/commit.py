@@ -50,9 +50,14 @@ class Commit:
         """Whether a record that is not durable yet adds evidence under one of these digests."""
         return not self._touched.isdisjoint(keys)
 
-    def claim(self, key: tuple[str, str]) -> Claim | None:
-        """Who waits for the request in work under this principal and Idempotency-Key."""
-        return self._claims.get(key)
+    def joins(self, ticket: int, claim: Claim) -> bool:
+        """Whether the same request is in work, so that this ticket gets its answer; raises Refused for another body."""
+        waiting = None if claim.key is None else self._claims.get(claim.key)
+        if waiting is None:
+            return False
+        claim.require_body(waiting.body)
+        waiting.tickets.append(ticket)
+        return True
 
     def is_in_work(self, request_id: str) -> bool:
         """Whether this request id is between its judgement and its answer."""

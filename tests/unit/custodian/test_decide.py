@@ -397,7 +397,7 @@ REFUSALS = [
     pytest.param(lambda _: {"principal": "root"}, "malformed-frame", id="a principal that is none"),
     pytest.param(lambda _: {"policy": "other"}, "not-found", id="a policy that is not in force"),
     pytest.param(lambda _: {"environment": "other"}, "not-found", id="an environment that is not in the policy"),
-    pytest.param(lambda j: {"subjects": ()}, "invalid-subject", id="no subject"),
+    pytest.param(lambda _: {"subjects": ()}, "invalid-subject", id="no subject"),
     pytest.param(lambda j: {"subjects": j.subjects * 2}, "invalid-subject", id="a subject twice"),
     pytest.param(
         lambda _: {"subjects": (("a", (("sha1", "0" * 40),)),)}, "invalid-digest", id="a digest that is not accepted"
