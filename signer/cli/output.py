@@ -18,6 +18,8 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from signer.verify.checks import one_line
+
 SCHEMA = "signer-cli/v1"
 
 ModeName = Literal["text", "json"]
@@ -104,10 +106,8 @@ def emit(result: Result, mode: ModeName) -> int:
 
 
 def clean(text: str) -> str:
-    """Make text of any origin safe for a terminal: control characters are shown as escapes."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+    """Make text of any origin one line that is safe for a terminal: control characters are shown as escapes."""
+    return one_line(text)
 
 
 def colour(text: str, name: Literal["red", "green", "yellow"]) -> str:

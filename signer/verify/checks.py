@@ -111,7 +111,7 @@ def report(passed: tuple[Check, ...]) -> list[dict[str, Any]]:
 def render_passed(passed: tuple[Check, ...], *, paint: Paint) -> str:
     """Checks that held, for people."""
     return "\n".join(
-        f" {check.number:>2} {paint('ok', 'green')}   {check.title}: {_line(check.found)}" for check in passed
+        f" {check.number:>2} {paint('ok', 'green')}   {check.title}: {one_line(check.found)}" for check in passed
     )
 
 
@@ -121,13 +121,13 @@ def render_failure(fault: CheckFailed, *, paint: Paint) -> str:
     if fault.passed:
         lines.append(render_passed(fault.passed, paint=paint))
     lines.append(f" {fault.number:>2} {paint('FAIL', 'red')} {fault.title}")
-    lines.append(f"         expected  {_line(fault.expected)}")
-    lines.append(f"         found     {_line(fault.found)}")
+    lines.append(f"         expected  {one_line(fault.expected)}")
+    lines.append(f"         found     {one_line(fault.found)}")
     if fault.remedy:
-        lines.append(f"         fix       {_line(fault.remedy)}")
+        lines.append(f"         fix       {one_line(fault.remedy)}")
     return "\n".join(lines)
 
 
-def _line(text: str) -> str:
-    """One line without control characters: what was found comes from the bytes under test."""
+def one_line(text: str) -> str:
+    """One line without control characters, safe for a terminal: what was found comes from the bytes under test."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -46,7 +46,7 @@ from signer.tlog.proof import encode_proof
 from signer.tlog.tiles import WIDTH, Tile, encode_entries
 
 ORIGIN = "sign.example/authority"
-NOW = datetime(2026, 11, 23, 10, 0, 0, 1, tzinfo=UTC)
+NOW = datetime(2026, 1, 23, 10, 0, 0, 1, tzinfo=UTC)
 REQUEST = "5d41402abc4b2a76b9719d911017c592"
 ARTIFACT = b"the artifact"
 SUBJECT = Subject("shop.tar.gz", (Digest.of(ARTIFACT),))
