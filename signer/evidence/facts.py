@@ -183,10 +183,7 @@ def _scan(
         scanner_uri=report.scanner_uri,
         database_updated=report.database_updated,
         finished=report.finished,
-        vulnerabilities=tuple(
-            facts.Vulnerability(id=found.id, severity=found.severity, score=found.score)
-            for found in report.vulnerabilities
-        ),
+        vulnerabilities=report.vulnerabilities,
     )
 
 

@@ -104,20 +104,19 @@ def build_statement(subjects: Sequence[Subject], *, predicate_type: str, predica
 
 
 def _subject(wire: _Subject) -> StatementSubject:
-    if not wire.digest:
-        raise Malformed("evidence-invalid", "a subject of the statement has no digest")
-    if len(wire.digest) > MAX_DIGESTS:
-        raise Malformed("too-large", f"a subject has at most {MAX_DIGESTS} digests")
-    artifact = {}
-    for algorithm, value in wire.digest.items():
-        length = LENGTHS.get(algorithm)
-        if length is None:
-            continue
-        if len(value) != length or _HEX.fullmatch(value) is None:
+    if not 0 < len(wire.digest) <= MAX_DIGESTS:
+        raise Malformed("evidence-invalid", f"a subject of the statement has 1 to {MAX_DIGESTS} digests")
+    sha256 = wire.digest.get("sha256", "")
+    if len(wire.digest) == 1 and len(sha256) == LENGTHS["sha256"] and _HEX.fullmatch(sha256) is not None:
+        # The usual subject; a statement may have a thousand.
+        return StatementSubject(wire.name or "", wire.digest, None, wire.uri, wire.annotations or {})
+    artifact = {name: value for name, value in wire.digest.items() if name in LENGTHS}
+    for algorithm, value in artifact.items():
+        if len(value) != LENGTHS[algorithm] or _HEX.fullmatch(value) is None:
             raise Malformed(
-                "evidence-invalid", f"a {algorithm} digest of the statement is not {length} lower-case hex digits"
+                "evidence-invalid",
+                f"a {algorithm} digest of the statement is not {LENGTHS[algorithm]} lower-case hex digits",
             )
-        artifact[algorithm] = value
     commit = wire.digest.get("gitCommit")
     if commit is not None and not is_commit(commit):
         raise Malformed("evidence-invalid", "a gitCommit digest of the statement is not 40 or 64 lower-case hex digits")

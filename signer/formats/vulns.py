@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from policy.facts import Vulnerability
 from signer.formats.rfc3339 import parse_time
 from signer.formats.shape import read_shape, require_printable, require_visible
 
@@ -45,15 +46,6 @@ _BANDS: tuple[tuple[int, Severity], ...] = ((90, "critical"), (70, "high"), (40,
 """CVSS v3.1 §5 and v4.0: lowest score of each rating, in tenths."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundVulnerability:
-    """One finding; `score` is CVSS in tenths."""
-
-    id: str
-    severity: Severity
-    score: int | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanReport:
     """One scan."""
@@ -62,7 +54,7 @@ class ScanReport:
     database_updated: datetime
     started: datetime
     finished: datetime
-    vulnerabilities: tuple[FoundVulnerability, ...]
+    vulnerabilities: tuple[Vulnerability, ...]
 
 
 class _Rating(msgspec.Struct):
@@ -107,14 +99,16 @@ def read_scan(predicate: Mapping[str, Any]) -> ScanReport:
     )
 
 
-def _vulnerability(wire: _Result) -> FoundVulnerability:
-    stated = wire.severity
-    ratings = [_read_rating(rating) for rating in ([stated] if isinstance(stated, _Rating) else stated or [])]
-    return FoundVulnerability(
-        require_printable(wire.id, what="id of a vulnerability"),
-        max((severity for severity, _ in ratings), key=_ORDER.index, default="unknown"),
-        max((score for _, score in ratings if score is not None), default=None),
-    )
+def _vulnerability(wire: _Result) -> Vulnerability:
+    name = require_printable(wire.id, what="id of a vulnerability")
+    stated = [wire.severity] if isinstance(wire.severity, _Rating) else wire.severity or []
+    ratings = [_read_rating(rating) for rating in stated]
+    if len(ratings) == 1:
+        severity, score = ratings[0]
+    else:
+        severity = max((severity for severity, _ in ratings), key=_ORDER.index, default="unknown")
+        score = max((score for _, score in ratings if score is not None), default=None)
+    return Vulnerability(id=name, severity=severity, score=score)
 
 
 def _read_rating(rating: _Rating) -> tuple[Severity, int | None]:
