@@ -102,11 +102,12 @@ def _run(
     installation = install(directory, port=wishes.port, policy=wishes.policy, access=wishes.access, now=now)
     settings = installation.settings
     _found(directory, installation, now=now)
+    # Both at once: web answers 503 until the custodian is there, and that is what `ready` waits for.
     supervisor.start(_program(directory, "custodian"))
+    supervisor.start(_program(directory, "serve"))
     _await(supervisor, stop, lambda: _custodian_answers(settings), what="the custodian")
     endorse(installation)
     ensure_samples(directory, now=now)
-    supervisor.start(_program(directory, "serve"))
     _await(supervisor, stop, lambda: answers(directory, installation.url), what="the web server")
     _announce(directory, installation, tell=tell)
     looked = time.monotonic()
@@ -172,7 +173,7 @@ def _announce(directory: DevDirectory, installation: Installation, *, tell: Call
         f"\n  # signed\n  {signed}\n\n  # denied, with reasons\n  {denied}\n\n  # verified, offline\n  {verified}\n"
         f"\nOther identities: {directory.env}   Logs: {directory.log}   Stop: Ctrl-C"
     )
-    write_public(directory.ready, f"{installation.url}\n".encode())
+    write_public(directory.ready, f"{installation.url}\n{os.getpid()}\n".encode())
 
 
 @contextmanager

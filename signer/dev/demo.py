@@ -91,7 +91,7 @@ def authority(directory: DevDirectory) -> Iterator[None]:
         )
     try:
         deadline = time.monotonic() + START_TIMEOUT
-        while not directory.ready.exists():
+        while not _is_ready(directory, process.pid):
             if process.poll() is not None:
                 raise DemoFailed(f"signer dev ended with {process.returncode}:\n{last_lines(log, count=20)}")
             if time.monotonic() > deadline:
@@ -103,6 +103,11 @@ def authority(directory: DevDirectory) -> Iterator[None]:
         process.wait(timeout=COMMAND_TIMEOUT)
     if process.returncode != 0 or directory.ready.exists():
         raise DemoFailed(f"signer dev did not stop cleanly: exit code {process.returncode}; see {log}")
+
+
+def _is_ready(directory: DevDirectory, pid: int) -> bool:
+    """Whether the process `pid` says so, and not one that was killed before it."""
+    return directory.ready.exists() and directory.ready.read_text().split()[-1:] == [str(pid)]
 
 
 def tell_story(story: Story) -> None:

@@ -38,7 +38,7 @@ class DevDirectory:
     settings: Path
     env: Path
     ready: Path
-    """Stands here only while the authority answers."""
+    """Stands here only while the authority answers: its address, and the process that a killed one cannot remove."""
     trust: Path
     policy: Path
     access: Path
