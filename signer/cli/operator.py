@@ -52,27 +52,29 @@ def resume_signing(config: Path, *, halt_index: int, signatures: tuple[bytes, ..
     return _ask(config, Resume(principal=_principal(), halt_index=halt_index, signatures=signatures))
 
 
-def recorded(config: Path) -> tuple[bytes, tuple[TrustKey, ...]]:
-    """The trust file in force and every key that the ledger records, as the next trust document would list it."""
+def recorded(config: Path) -> tuple[bytes | None, bytes, tuple[TrustKey, ...]]:
+    """The trust file in force (None before the first), the genesis leaf, and every key that the ledger records."""
     from signer.settings import load_settings  # noqa: PLC0415 - see the module
 
     reader = _reader(load_settings(config).ledger.database)
     row = reader.trust()
-    if row is None:
-        raise Refused("trust-missing", "the ledger has no trust document yet", remedy="`signer init` writes the first")
     events = [event for event in reader.keys() if event.event == "created"]  # noqa: SIM118 - a method of the reader
-    return row.file, tuple(
-        TrustKey(
-            name=event.name,
-            kid=event.kid,
-            spki=event.spki,
-            purpose=event.purpose,
-            algorithm=event.algorithm,
-            status="active",
-            not_before=event.time,
-            not_after=None,
-        )
-        for event in events
+    return (
+        None if row is None else row.file,
+        reader.leaf(0),
+        tuple(
+            TrustKey(
+                name=event.name,
+                kid=event.kid,
+                spki=event.spki,
+                purpose=event.purpose,
+                algorithm=event.algorithm,
+                status="active",
+                not_before=event.time,
+                not_after=None,
+            )
+            for event in events
+        ),
     )
 
 

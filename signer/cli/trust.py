@@ -22,11 +22,12 @@ from signer.cli.options import (
     write_file,
 )
 from signer.cli.output import Result, clean, mode_option
-from signer.errors import Misconfigured
+from signer.errors import Misconfigured, Refused
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import MAX_ACT
 from signer.formats.rfc3339 import format_time
 from signer.formats.spki import keyid
+from signer.formats.strict_base64 import decode_base64
 from signer.formats.trust import (
     MAX_TRUST,
     TrustDocument,
@@ -34,6 +35,8 @@ from signer.formats.trust import (
     build_trust_document,
     parse_trust_document,
 )
+from signer.ledger.leaves import Genesis, decode_leaf
+from signer.tlog.merkle import leaf_hash
 from signer.verify.checks import Checklist
 from signer.verify.trust import verify_trust
 
@@ -92,9 +95,12 @@ def update(*, trust: str | None, source: Path | None, **flags: str | None) -> Re
 @click.option("--out", type=FILE, required=True, help="Write the document here, for the owners to sign.")
 @mode_option
 def draft(*, config: str | None, out: Path) -> Result:
-    """Write the next trust document: the one in force, with every key that was recorded since."""
-    file, keys = recorded(Path(settings_of(config=config).require("config")))
-    current = verify_trust(file, checks=Checklist(), allow_dev=True)
+    """Write the next trust document: the one in force, with every key that was recorded since.
+
+    The first rests on genesis: its owners, threshold and ledger key.
+    """
+    file, genesis, keys = recorded(Path(settings_of(config=config).require("config")))
+    current = _unpublished(genesis) if file is None else verify_trust(file, checks=Checklist(), allow_dev=True)
     known = {key.kid for key in current.keys}
     added = tuple(key for key in keys if key.kid not in known)
     document = build_trust_document(replace(current, version=current.version + 1, keys=current.keys + added))
@@ -129,6 +135,24 @@ def publish(*, document: Path, signatures: Sequence[Path], config: str | None) -
         name="published",
         members={"version": version, "leaf": leaf, "sha256": sha256_hex(data)},
         story=f"trust version {version} is in force: leaf {leaf}",
+    )
+
+
+def _unpublished(genesis: bytes) -> TrustDocument:
+    """What stands before version 1: the owners and the ledger key of leaf 0, and no key."""
+    leaf = decode_leaf(genesis)
+    if not isinstance(leaf, Genesis):
+        raise Refused("genesis-missing", "leaf 0 is not a genesis leaf", remedy="signer doctor --config FILE")
+    return TrustDocument(
+        version=0,
+        origin=leaf.origin,
+        genesis=leaf_hash(genesis).hex(),
+        dev=leaf.dev,
+        verifier=f"https://{leaf.origin}",
+        ledger_keys=(leaf.ledger_key,),
+        threshold=leaf.threshold,
+        owners=tuple(decode_base64(owner, what="owner of the genesis leaf") for owner in leaf.owners),
+        keys=(),
     )
 
 
