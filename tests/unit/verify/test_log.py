@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signer.formats.trust import TrustDocument
-from signer.ledger.leaves import Outcome, encode_leaf
+from signer.ledger.leaves import Genesis, Outcome, decode_leaf, encode_leaf
 from signer.tlog.merkle import leaf_hash
 from signer.tlog.tiles import WIDTH, Tile, encode_entries, tile_width
 from signer.verify.checks import CheckFailed, Checklist
@@ -123,6 +123,13 @@ def test_the_first_altered_leaf_is_named(authority: Authority) -> None:
     assert "leaf 300" in refused.value.expected
 
 
+def usurped(authority: Authority) -> bytes:
+    """The genesis with one owner fewer."""
+    genesis = decode_leaf(authority.bodies[0])
+    assert isinstance(genesis, Genesis)
+    return encode_leaf(changed(owners=genesis.owners[:2])(genesis))
+
+
 TAMPERED: dict[str, tuple[Callable[[Authority], Source], str]] = {
     "a leaf altered together with its hash": (
         lambda held: Source(
@@ -146,6 +153,10 @@ TAMPERED: dict[str, tuple[Callable[[Authority], Source], str]] = {
             bodies={0: Authority(origin="evil.example/authority").bodies[0]},
             hashes={0: leaf_hash(Authority(origin="evil.example/authority").bodies[0])},
         ),
+        "genesis-mismatch",
+    ),
+    "a genesis of the same origin with other owners": (
+        lambda held: Source(held, bodies={0: usurped(held)}, hashes={0: leaf_hash(usurped(held))}),
         "genesis-mismatch",
     ),
     "a leaf that is no leaf": (

@@ -9,11 +9,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from policy.decision import Outcome as RuleOutcome
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
-from signer.formats.canonical import canonical
+from signer.formats.bundle import build_bundle, parse_bundle
+from signer.formats.canonical import canonical, sha256_hex
+from signer.formats.dsse import pae
 from signer.formats.receipt import PolicyVersion
 from signer.formats.strict_json import parse_object
 from signer.verify.answer import VerifiedRelease, verify_release
@@ -77,6 +81,19 @@ def test_one_of_several_subjects_is_enough_to_ask_for() -> None:
     assert verify(release, expect=replace(EXPECT, subjects=(second, SUBJECT))).receipt is not None
 
 
+def forged(release: Release) -> Release:
+    """The same bundle, signed by a stranger who claims the trusted key's id."""
+    envelope = parse_bundle(release.bundle).envelope
+    signature = p256(99).sign(pae(envelope.payload_type, envelope.payload), ec.ECDSA(hashes.SHA256()))
+    bundle = build_bundle(
+        payload_type=envelope.payload_type,
+        payload=envelope.payload,
+        keyid=envelope.signatures[0].keyid,
+        signature=signature,
+    )
+    return replace(release, bundle=bundle)
+
+
 ALTERED: dict[str, tuple[Callable[[], Release], str]] = {
     # trust
     "one owner signed the trust file": (
@@ -94,6 +111,7 @@ ALTERED: dict[str, tuple[Callable[[], Release], str]] = {
     "the authority is for development": (lambda: Authority(dev=True).release(), "dev-untrusted"),
     # the seven steps
     "the key is in no trust file": (lambda: Authority().release(key=p256(11)), "key-untrusted"),
+    "another key signed under the id of the trusted one": (lambda: forged(Authority().release()), "signature-invalid"),
     "the key has another purpose": (
         lambda: replace(Authority().release(), trust=Authority().trust(keys=(trust_key(purpose="artifact"),))),
         "key-untrusted",
@@ -191,6 +209,12 @@ ALTERED: dict[str, tuple[Callable[[], Release], str]] = {
     "a finding blocks": (lambda: Authority().release(finding=RuleOutcome.UNKNOWN), "findings-mismatch"),
     "a document is missing": (
         lambda: Authority().release(receipt=lambda kept: replace(kept, documents={})),
+        "subjects-mismatch",
+    ),
+    "a document that no leaf names": (
+        lambda: Authority().release(
+            receipt=lambda kept: replace(kept, documents={**kept.documents, sha256_hex(b"more"): b"more"})
+        ),
         "subjects-mismatch",
     ),
     "the judged subjects are others": (
@@ -333,13 +357,21 @@ def test_the_hint_of_a_bundle_is_the_id_of_the_key() -> None:
     assert refused.value.code == "bundle-invalid"
 
 
-@pytest.mark.parametrize("part", ["bundle", "receipt"])
+@pytest.mark.parametrize(
+    ("part", "receipt"),
+    [
+        # Without the receipt nothing but the signature and the closed shape protect the bundle.
+        pytest.param("bundle", False, id="bundle alone"),
+        pytest.param("bundle", True, id="bundle with receipt"),
+        pytest.param("receipt", True, id="receipt"),
+    ],
+)
 @pytest.mark.parametrize("seed", range(4))
-def test_no_altered_byte_goes_unnoticed(part: str, seed: int) -> None:
+def test_no_altered_byte_goes_unnoticed(part: str, seed: int, *, receipt: bool) -> None:
     release = Authority().release()
     for altered in flips(getattr(release, part), seed=f"{part} {seed}"):
         with pytest.raises(CheckFailed):
-            verify(replace(release, **{part: altered}))
+            verify(replace(release, **{part: altered}), receipt=receipt)
 
 
 @pytest.mark.parametrize("seed", range(4))
