@@ -146,15 +146,22 @@ def _ledger_lines(settings: Settings, *, now: datetime) -> Iterator[Line]:
 
 def _custodian_lines(settings: Settings) -> Iterator[Line]:
     custodian = settings.custodian
-    for name, path in (("socket", custodian.socket), ("admin socket", custodian.admin_socket)):
+    doors = (
+        ("socket", custodian.socket, custodian.web_uids),
+        ("admin socket", custodian.admin_socket, custodian.admin_uids),
+    )
+    for name, path, uids in doors:
 
         def answers(path: Path = path) -> tuple[bool, str]:
             report = custodian_status(path)
             return report.ready, "; ".join(report.problems) or f"{path}: ready, {report.tree_size} leaves"
 
-        yield run_check(
-            Expectation(name, "a custodian that is ready", "start `signer custodian`, and do what it asks for"), answers
-        )
+        def stands(path: Path = path, uids: tuple[int, ...] = uids) -> tuple[bool, str]:
+            # The custodian turns every other user away: asking as one would tell nothing of it.
+            return path.is_socket(), f"{path}; answers uid {', '.join(map(str, uids))} and not uid {os.geteuid()}"
+
+        ready = Expectation(name, "a custodian that is ready", "start `signer custodian`, and do what it asks for")
+        yield run_check(ready, answers if os.geteuid() in uids else stands)
 
 
 def _token_lines(path: Path, token: TokenSettings) -> Iterator[Line]:

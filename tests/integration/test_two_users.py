@@ -213,8 +213,8 @@ def write_configuration(here: Machine) -> None:
     for name, source in files.items():
         target = here.path("/etc/signer/tls") / name
         shutil.copy(made / source, target)
-        os.chown(target, 0, GROUP)
-        target.chmod(0o640)
+        os.chown(target, WEB, GROUP)
+        target.chmod(0o400)
 
 
 @pytest.fixture(scope="module")
