@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import marshmallow as ma
 from flask import Request
+from gunicorn.http.errors import ParseException
 from webargs.flaskparser import FlaskParser
 
 from signer.errors import Malformed
@@ -27,9 +28,7 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002 - the signature is webargs'
         """The body as an object; raises Malformed."""
-        limit = req.max_content_length
-        assert limit is not None, "create_app sets the cap"
-        return parse_object(read_body(req), limit=limit)
+        return parse_object(read_body(req), limit=body_limit(req))
 
     def load_querystring(self, req: Request, schema: ma.Schema) -> Any:  # noqa: ARG002 - the signature is webargs'
         """The query parameters; raises Malformed when one stands twice."""
@@ -58,8 +57,15 @@ class StrictParser(FlaskParser):
         )
 
 
+def body_limit(request: Request) -> int:
+    """The application's cap; werkzeug is told one byte more."""
+    limit = request.max_content_length
+    assert limit is not None, "create_app sets the cap"
+    return limit - 1
+
+
 def read_body(request: Request) -> bytes:
-    """The raw body, at most the application's cap; raises Malformed, or werkzeug's 413 beyond the cap."""
+    """The raw body, at most the application's cap; raises Malformed."""
     encoding = request.headers.get("Content-Encoding")
     if encoding is not None:
         raise Malformed(
@@ -70,7 +76,16 @@ def read_body(request: Request) -> bytes:
         raise Malformed(
             "unsupported-media-type", "the body must be application/json in UTF-8", remedy="set Content-Type"
         )
-    return request.get_data(cache=True)
+    try:
+        data = request.get_data(cache=True)
+    except ParseException:
+        raise Malformed(
+            "malformed-request", "the body has no unambiguous end", remedy="send RFC 9112 chunks, or a length"
+        ) from None
+    # A chunked body that is longer was cut off silently: what is left must never be read as the whole.
+    if len(data) > body_limit(request):
+        raise Malformed("too-large", "the body is larger than this server accepts", remedy="send less")
+    return data
 
 
 def _faults(messages: Any, path: tuple[str, ...]) -> Any:

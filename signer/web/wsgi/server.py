@@ -28,7 +28,7 @@ from signer.web.public import create_public_app
 from signer.web.wsgi.journal import Journal
 from signer.web.wsgi.supervisor import supervise
 from signer.web.wsgi.tls import ServerTls, TlsContexts, check_tls
-from signer.web.wsgi.worker import Worker
+from signer.web.wsgi.worker import Worker, end_old_connection
 
 KEEPALIVE_SECONDS = 60
 GRACEFUL_SECONDS = 15
@@ -177,6 +177,7 @@ class Server(BaseApplication):
             "accesslog": None,
             "logger_class": Journal,
             "child_exit": self._child_exit,
+            "pre_request": end_old_connection,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

@@ -22,7 +22,9 @@ from signer.errors import Misconfigured
 
 REQUEST_SECONDS = 30.0
 """A request's head and body arrive within this time, however its bytes are dealt out."""
-STALL_SECONDS = 10.0
+CONNECTION_SECONDS = 600.0
+"""After this the next answer is the connection's last: certificates end, and a handshake looks again."""
+STALL_SECONDS = 5.0
 """No single wait for the peer, reading or writing, lasts longer."""
 
 
@@ -49,6 +51,18 @@ class BoundedSocket(ssl.SSLSocket):
     """
 
     _deadline: float | None = None
+    _opened: float | None = None
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature is ssl's
+        """Take the handshake on, and remember when the connection began."""
+        if self._opened is None:
+            self._opened = time.monotonic()
+        super().do_handshake(block)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the connection has lasted long enough."""
+        return self._opened is not None and time.monotonic() - self._opened > CONNECTION_SECONDS
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001 - the signature is socket's
         """Blocking means: within the bounds of this class."""

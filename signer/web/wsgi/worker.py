@@ -20,9 +20,14 @@ from gunicorn.http import errors
 from gunicorn.workers import gthread
 
 from signer.web.problems import Problem, status_of
+from signer.web.wsgi.tls import BoundedSocket
 
 HANDSHAKE_SECONDS = 2.0
-"""From accept to the end of the handshake."""
+"""How long a peer may keep us waiting during its handshake, all waits together; our own delays do not count."""
+FIRST_REQUEST_SECONDS = 10.0
+"""How long after its handshake a peer may stay silent."""
+LINGER_SECONDS = 1.0
+"""How long the rest of a request is read and thrown away, so that its sender can read the answer."""
 
 # gunicorn's mark for 'back to the poller'; its stubs lag behind it, here and at the two header errors below.
 _DEFER: Any = vars(gthread)["_DEFER"]
@@ -33,11 +38,12 @@ _OUR_HEADERS: tuple[type[Exception], ...] = (
 
 
 class Connection(gthread.TConn):
-    """A connection that knows how long its handshake may still take."""
+    """A connection that knows how long its peer may still keep it waiting."""
 
     def __init__(self, cfg: Any, client: Any, peer: Any, server: Any) -> None:
         super().__init__(cfg, client, peer, server)
-        self.handshake_until = time.monotonic() + HANDSHAKE_SECONDS
+        self.patience = HANDSHAKE_SECONDS if cfg.is_ssl else FIRST_REQUEST_SECONDS
+        self.parked = 0.0
         self._tls: ssl.SSLSocket | None = None
 
     def advance(self) -> bool:
@@ -51,7 +57,18 @@ class Connection(gthread.TConn):
                 return False
         self.parser = http.get_parser(self.cfg, self.sock, self.client)
         self.initialized = True
-        return True
+        self.patience = FIRST_REQUEST_SECONDS
+        # A request that came with the end of the handshake may stand in OpenSSL's buffer, where no poller sees it.
+        return self._tls is None or self._tls.pending() > 0
+
+    def close(self, graceful: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the signature is gunicorn's
+        """Close at once: gunicorn would wait here, in the loop that serves everybody, for the peer to hang up."""
+        util.close(self.sock)
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the TLS files changed since the handshake: its certificate may be revoked by now."""
+        return self._tls is not None and self._tls.context is not sock.ssl_context(self.cfg)
 
 
 class Worker(gthread.ThreadWorker):
@@ -77,15 +94,35 @@ class Worker(gthread.ThreadWorker):
 
     def handle(self, conn: Any) -> Any:
         """Serve one request, or one step of the handshake (runs in a thread)."""
-        if not conn.initialized:
-            try:
+        try:
+            if not conn.initialized:
                 if not conn.advance():
                     return _DEFER
-            except OSError as fault:
-                # ssl.SSLError is an OSError: no certificate, an unknown authority, a revoked one, an old version.
-                self.cfg.handshake_failed(conn.client, fault)
+            elif conn.is_outdated:
+                # Closed before the request is read, as an idle connection may be any time: the client comes again.
                 return False
-        return super().handle(conn)
+        except OSError as fault:
+            # ssl.SSLError is an OSError: no certificate, an unknown authority, a revoked one, an old version.
+            self.cfg.handshake_failed(conn.client, fault)
+            return False
+        kept = super().handle(conn)
+        if kept is False:
+            util.close_graceful(conn.sock, timeout=LINGER_SECONDS)
+        return kept
+
+    def on_pending_socket_readable(self, conn: Any, client: Any) -> None:
+        """Take what came to a thread; the time that the peer took is spent."""
+        conn.patience -= time.monotonic() - conn.parked
+        super().on_pending_socket_readable(conn, client)
+
+    def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:  # noqa: FBT001 - the signature is gunicorn's
+        """Keep the connection only when the rest of the request comes soon; after a broken end nothing can follow."""
+        if not keepalive:
+            return False
+        try:
+            return bool(conn.parser.finish_body(deadline=time.monotonic() + LINGER_SECONDS))
+        except (errors.ParseException, OSError):
+            return False
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         """Answer a request that never became one with a problem document; the connection closes after it."""
@@ -107,13 +144,21 @@ class Worker(gthread.ThreadWorker):
 
     def _park(self, conn: Connection) -> None:
         conn.sock.setblocking(False)
-        conn.timeout = until = conn.handshake_until
-        # murder_pending looks at the oldest only: deadlines count from accept, so order by deadline.
+        conn.parked = time.monotonic()
+        conn.timeout = until = conn.parked + conn.patience
+        # murder_pending looks at the oldest only, so they stand in the order of their ends.
         place = len(self.pending_conns)
         while place and (self.pending_conns[place - 1].timeout or until) > until:
             place -= 1
         self.pending_conns.insert(place, conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
+
+def end_old_connection(_worker: Any, request: Any) -> None:
+    """Make this answer the last of a connection that has lasted long enough (gunicorn's `pre_request`)."""
+    connection = getattr(request.unreader, "sock", None)
+    if isinstance(connection, BoundedSocket) and connection.is_old:
+        request.force_close()
 
 
 def refusal(error: BaseException) -> Problem:
