@@ -7,7 +7,7 @@ Going through an SQLAlchemy connection costs about 60 µs of CPU per statement, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 from sqlalchemy import Delete, Engine, Insert, PoolProxiedConnection, Select, Table, Update
@@ -84,6 +84,7 @@ class Connections:
         After Unavailable the fate of the transaction is unknown: it may be durable.
         """
         connection: PoolProxiedConnection | None = None
+        cursor: DBAPICursor | None = None
         try:
             connection = self._engine.raw_connection()
             cursor = connection.cursor()
@@ -91,15 +92,27 @@ class Connections:
             yield cursor
             connection.commit()
         except BaseException as fault:
-            # A fresh connection next time: nothing that this one believes is trusted any more. Closing it rolls back.
-            if connection is not None:
-                connection.invalidate(fault)
+            self._abandon(connection, cursor, fault)
             if isinstance(fault, self._errors):
                 raise _unavailable(fault) from fault
             raise
         finally:
             if connection is not None:
                 connection.close()
+
+    def _abandon(
+        self, connection: PoolProxiedConnection | None, cursor: DBAPICursor | None, fault: BaseException
+    ) -> None:
+        """Give up a transaction and its connection: nothing that this one believes is trusted any more."""
+        if connection is None:
+            return
+        # Closing alone does not roll back while any cursor lives, and a traceback keeps this one alive: the next
+        # writer would find the database locked. What fails here failed already, and the connection goes either way.
+        with suppress(*self._errors):
+            if cursor is not None:
+                cursor.close()
+            connection.rollback()
+        connection.invalidate(fault)
 
 
 def _unavailable(fault: BaseException) -> SignerError:

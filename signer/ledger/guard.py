@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""The guard: the last published checkpoint, in a file outside the database.
 
-    0     signing-authority guard v1 00000000000000000007 00214 <sha256 of the text>\n<checkpoint text>\0…
+    0     signing-authority guard v1 00000000000000000007 00214 <sha256>\n<checkpoint text>\0…
     4096  the same with number 8: writes alternate between the two slots
+
+The sha256 is of all that stands before it and of the text.
 
 Everything seen outside <= guard <= database. The sequencer advances the guard after the commit and before a
 checkpoint leaves; `/checkpoint` is served from here; the start-up gate refuses a database that is behind it. A torn
@@ -23,7 +25,7 @@ from signer.tlog.checkpoint import Checkpoint, parse_checkpoint
 
 SLOT = 4096
 _MODE = 0o640
-_HEADER = re.compile(rb"signing-authority guard v1 ([0-9]{20}) ([0-9]{5}) ([0-9a-f]{64})\n")
+_HEADER = re.compile(rb"(signing-authority guard v1 ([0-9]{20}) ([0-9]{5})) ([0-9a-f]{64})\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,8 @@ class Guard:
 
 def _encode(slot: _Slot) -> bytes:
     data = slot.text.encode()
-    header = f"signing-authority guard v1 {slot.number:020d} {len(data):05d} {sha256_hex(data)}\n".encode()
+    title = b"signing-authority guard v1 %020d %05d" % (slot.number, len(data))
+    header = title + b" " + sha256_hex(title + data).encode() + b"\n"
     if len(header) + len(data) > SLOT:
         raise ValueError(f"a checkpoint of {len(data)} bytes does not fit a slot of the guard")
     return (header + data).ljust(SLOT, b"\0")
@@ -171,14 +174,15 @@ def _decode(raw: bytes) -> _Slot | None:
     header = _HEADER.match(raw)
     if header is None:
         return None
-    data = raw[header.end() : header.end() + int(header[2])]
-    if sha256_hex(data).encode() != header[3]:
+    data = raw[header.end() : header.end() + int(header[3])]
+    # The number is hashed too: a torn slot may carry the new number before the old text.
+    if sha256_hex(header[1] + data).encode() != header[4]:
         return None
     try:
         checkpoint, _ = parse_checkpoint(data)
     except Malformed:
         return None
-    return _Slot(int(header[1]), data.decode(), checkpoint)
+    return _Slot(int(header[2]), data.decode(), checkpoint)
 
 
 def _missing(path: Path, fault: OSError) -> Misconfigured:

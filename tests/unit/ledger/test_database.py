@@ -24,7 +24,6 @@ from signer.errors import Misconfigured, Unavailable
 from signer.ledger.projections import Projections
 from signer.ledger.queries import Queries
 
-
 POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call] # a module attribute that is a class
 
 
@@ -92,7 +91,7 @@ def test_a_path_with_odd_characters_opens(tmp_path: Path) -> None:
     assert (folder / "ledger.db").exists()
 
 
-def test_the_migrations_make_exactly_the_tables_of_this_version(database: Engine) -> None:
+def test_the_migrations_make_exactly_the_tables_of_this_version(database: Engine, tmp_path: Path) -> None:
     assert schema_revision(database) is None
     upgrade(database)
     assert schema_revision(database) == tables.REVISION
@@ -100,7 +99,7 @@ def test_the_migrations_make_exactly_the_tables_of_this_version(database: Engine
     with database.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
         made = created(connection)
-    expected = open_engine(f"sqlite:///{database.url.database}.other", read_only=False)
+    expected = open_engine(f"sqlite:///{tmp_path}/other.db", read_only=False)
     tables.metadata.create_all(expected)
     with expected.connect() as connection:
         wanted = created(connection)
@@ -114,7 +113,9 @@ def created(connection: Connection) -> dict[str, list[str]]:
     return {name: sorted(sql.replace(",", " , ").split()) for name, sql in rows}
 
 
-def test_a_migration_that_fails_leaves_no_half_schema(database: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_no_half_schema(
+    database: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("cut off")
 
@@ -122,7 +123,7 @@ def test_a_migration_that_fails_leaves_no_half_schema(database: Engine, monkeypa
         fault.setattr("alembic.op.create_index", broken)
         with pytest.raises(RuntimeError):
             upgrade(database)
-    with closing(sqlite3.connect(str(database.url.database))) as connection:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection:
         assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     upgrade(database)
 
@@ -157,10 +158,26 @@ def test_a_write_transaction_is_whole_or_nothing(database: Engine) -> None:
     assert [tuple(row) for row in rows] == [(1, "kept")]
 
 
-def test_a_writer_waits_for_no_other_transaction_for_long(database: Engine) -> None:
+def test_a_connection_that_failed_is_not_used_again_and_holds_no_lock(database: Engine) -> None:
+    upgrade(database)
+    connections, insert = Connections(database), insert_row(database, tables.checkpoint)
+    cursors: list[Any] = []
+    for size in (1, 1, 2):
+        try:
+            with connections.writing() as cursor:
+                cursors.append(cursor)
+                insert.run(cursor, size, "text")
+        except Unavailable:
+            continue
+    used = [cursor.connection for cursor in cursors]
+    assert used[0] is used[1]
+    assert used[1] is not used[2]
+
+
+def test_a_writer_waits_for_no_other_transaction_for_long(database: Engine, tmp_path: Path) -> None:
     upgrade(database)
     connections = Connections(database)
-    with closing(sqlite3.connect(str(database.url.database), isolation_level=None)) as other:
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(Unavailable) as fault, connections.writing():
             pytest.fail("two writers at once")

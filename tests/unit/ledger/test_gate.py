@@ -141,10 +141,12 @@ def test_a_leaf_that_is_read_is_hashed_again_however_old(world: World, sequencer
 
 def test_settings_of_another_ledger_are_refused(world: World, sequencer: Sequencer) -> None:
     world.close()
-    for origin, key in (("example.com/other", world.key), (ORIGIN, Ed25519PrivateKey.generate())):
+    others = {"began as": ("example.com/other", world.key), "genesis names": (ORIGIN, Ed25519PrivateKey.generate())}
+    for why, (origin, key) in others.items():
         with pytest.raises(Misconfigured) as fault:
             open_ledger(world.new_engine(), origin=origin, ledger_key=key, guard=world.guard, now=world.now())
         assert fault.value.code == "ledger-foreign"
+        assert why in fault.value.detail
 
 
 def test_a_guard_of_another_ledger_is_refused(world: World, sequencer: Sequencer, tmp_path: Path) -> None:
@@ -194,8 +196,9 @@ def test_a_refused_start_lets_the_guard_go(world: World, sequencer: Sequencer) -
     world.close()
     world.ticks -= 30_000
     refused(world)
-    world.ticks += 30_000
-    world.open()
+    other = Guard(world.guard.path)
+    other.hold()
+    other.close()
 
 
 def test_a_ledger_begins_once(world: World, sequencer: Sequencer) -> None:

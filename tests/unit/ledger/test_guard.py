@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from signer.errors import Misconfigured
 from signer.ledger.guard import SLOT, Guard
@@ -84,6 +84,7 @@ def test_the_guard_never_goes_back_or_aside(guard: Guard, text: str) -> None:
 
 
 @settings(max_examples=40)
+@example(writes=2, cut=47, keep_tail=False)
 @given(writes=st.integers(1, 5), cut=st.integers(0, SLOT - 1), keep_tail=st.booleans())
 def test_a_torn_write_leaves_the_checkpoint_before_or_the_new_one(
     tmp_path_factory: pytest.TempPathFactory, writes: int, cut: int, keep_tail: bool
