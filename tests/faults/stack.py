@@ -8,23 +8,29 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import psutil
+from sqlalchemy import Engine
 
+from signer.db import tables
 from signer.db.engine import open_engine
 from signer.dev.announce import read_exports
 from signer.dev.directory import OWNERS, DevDirectory
 from signer.domain.subject import Subject
-from signer.ledger.leaves import Outcome, decode_leaf
-from signer.ledger.reader import Reader
+from signer.ledger.leaves import Decision, Outcome, decode_leaf
+from signer.ledger.projections import rebuild
+from signer.ledger.reader import MAX_LEAVES, Reader
+from signer.verify.checks import Checklist
+from signer.verify.replay import verify_replay
 from tests.faults.load import Answered, Load, new_pool, post
 
 Role = Literal["custodian", "token worker", "web worker", "web master"]
@@ -175,6 +181,13 @@ def _role(line: Sequence[str], above: Sequence[str]) -> Role | None:
     return None
 
 
+def all_leaves(reader: Reader, *, start: int = 0) -> Iterator[bytes]:
+    """The bytes of every leaf from `start` on, read in pages."""
+    size = reader.head().size
+    for first in range(start, size, MAX_LEAVES):
+        yield from reader.leaves(first, min(size, first + MAX_LEAVES))
+
+
 def check_receipts(reader: Reader, answers: Sequence[Answered]) -> None:
     """Every signature that left has its two leaves, byte for byte where the receipt says (invariant I1)."""
     for answer in answers:
@@ -194,3 +207,38 @@ def check_orphans_closed(reader: Reader, *, within: float = BACK) -> None:
     while open_decisions := reader.open_decisions():
         assert time.monotonic() < deadline, f"still open: {open_decisions}"
         time.sleep(0.1)
+
+
+def check_projections(ledger: Path, copy: Path) -> None:
+    """Dropping and folding the projections again, in a copy of the ledger, gives equal tables."""
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    engine = open_engine(f"sqlite:///{copy}", read_only=False)
+    before = _projected(engine)
+    rebuild(engine)
+    assert _projected(engine) == before
+    engine.dispose()
+
+
+def check_replays(reader: Reader) -> int:
+    """Every recorded decision gives its verdict again from exported bytes alone (invariant I3)."""
+    count = 0
+    for body in all_leaves(reader):
+        leaf = decode_leaf(body)
+        if isinstance(leaf, Decision):
+            policy, facts = reader.document(leaf.policy.digest), reader.document(leaf.facts)
+            assert policy is not None
+            assert facts is not None
+            verify_replay(body, policy=policy.data, facts=facts.data, checks=Checklist())
+            count += 1
+    return count
+
+
+def _projected(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
+    with engine.connect() as connection:
+        return {
+            table.name: [tuple(row) for row in connection.execute(table.select().order_by(*table.columns))]
+            for table in tables.PROJECTIONS
+        }

@@ -13,7 +13,7 @@ import pytest
 
 from signer.ledger.leaves import Decision, Outcome, decode_leaf
 from tests.faults.load import Answered
-from tests.faults.stack import Stack, check_orphans_closed
+from tests.faults.stack import Stack, all_leaves, check_orphans_closed
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,7 @@ def refused(stack: Stack, *, until: Callable[[Answered], bool], within: float = 
 
 def signatures(stack: Stack) -> int:
     """How many outcomes say that a key signed."""
-    reader = stack.reader()
-    leaves = (decode_leaf(body) for body in reader.leaves(0, reader.head().size))
+    leaves = map(decode_leaf, all_leaves(stack.reader()))
     return sum(1 for leaf in leaves if isinstance(leaf, Outcome) and leaf.status == "signed")
 
 
@@ -134,7 +133,7 @@ def test_a_halt_stops_all_signing_within_one_second(stack: Stack) -> None:
     reader = stack.reader()
     row = reader.halted()
     assert row is not None
-    later = [decode_leaf(body) for body in reader.leaves(row.leaf, reader.head().size)]
+    later = map(decode_leaf, all_leaves(reader, start=row.leaf))
     assert not [leaf for leaf in later if isinstance(leaf, Decision) and leaf.verdict == "allow"]
     stack.resume(row.leaf)
     stack.settle()
