@@ -75,6 +75,10 @@ def test_the_reference_names(page: str, names: Iterable[str]) -> None:
     assert [name for name in names if name not in text] == []
 
 
+def test_no_help_shows_a_mark_that_is_for_click() -> None:
+    assert "\\b" not in (REFERENCE / "cli.md").read_text("utf-8")
+
+
 def test_every_setting_says_what_it_means() -> None:
     rows = re.findall(
         r"^\| `(\w+)` \|.*\| *([^|]*?) *\|$", (REFERENCE / "settings.md").read_text("utf-8"), re.MULTILINE

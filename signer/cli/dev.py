@@ -31,7 +31,7 @@ DEFAULT_PORT = 8443
 @click.option("--policy", type=READABLE, help="A policy document instead of the demo one.")
 @click.option("--access", type=READABLE, help="An access document instead of the demo one.")
 def dev(*, directory: Path, port: int, policy: Path | None, access: Path | None) -> Result:
-    r"""Run a whole throwaway authority until Ctrl-C or SIGTERM.
+    """Run a whole throwaway authority until Ctrl-C or SIGTERM.
 
     The same processes as in production, with a software token and a throwaway CA, on loopback alone. Nothing that it
     signs is to be trusted: its ledger says so for ever, and verifiers refuse it without --allow-dev.
@@ -39,7 +39,7 @@ def dev(*, directory: Path, port: int, policy: Path | None, access: Path | None)
     \b
     signer dev --dir ~/signer-dev
     signer dev --dir ~/signer-dev --port 9443 --policy policy.yaml
-    """
+    """  # noqa: D301 - the backspace tells click not to wrap what follows
     from signer.dev.authority import Wishes, run_dev  # noqa: PLC0415 - the server's libraries load only here
 
     def tell(line: str) -> None:

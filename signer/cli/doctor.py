@@ -27,13 +27,13 @@ from signer.client.settings import load_client_settings
 )
 @mode_option
 def doctor(config: Path | None) -> Result:
-    r"""Find what is wrong with an installation; exit code 78 when a person has to act.
+    """Find what is wrong with an installation; exit code 78 when a person has to act.
 
     \b
     signer doctor                                  # this client, and whether the authority answers it
     signer doctor --config /etc/signer/signer.toml # the authority on this machine
     signer doctor -o json | jq '.checks[] | select(.ok | not)'
-    """
+    """  # noqa: D301 - the backspace tells click not to wrap what follows
     now = datetime.now(UTC)
     if config is None:
         settings = load_client_settings(flags={}, environ=os.environ, home=Path.home())

@@ -41,16 +41,16 @@ def init(
     access: Path | None,
     signatures: Sequence[Path],
 ) -> Result:
-    r"""Make a new authority: genesis, owners, ledger key, guard. Overwrites nothing.
+    """Make a new authority: genesis, owners, ledger key, guard. Overwrites nothing.
 
     Documents need the owners' threshold: each owner signs them before, offline, with `signer owner sign --action
     policy|access --origin ORIGIN`.
 
     \b
-    signer init --config signer.toml --owner anna.pub --owner ben.pub --threshold 2 \
-      --policy policy.yaml --access access.yaml \
+    signer init --config signer.toml --owner anna.pub --owner ben.pub --threshold 2 \\
+      --policy policy.yaml --access access.yaml \\
       --signature policy.anna --signature policy.ben --signature access.anna --signature access.ben
-    """
+    """  # noqa: D301 - the backspace tells click not to wrap what follows
     from signer.wiring import Founding, found_authority  # noqa: PLC0415 - the server's libraries load only here
 
     settings = load_settings(config)

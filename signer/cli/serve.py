@@ -24,14 +24,14 @@ from signer.settings import load_settings
 )
 @click.option("--dev-supervisor", type=int, hidden=True)
 def serve(*, config: Path, listeners: Sequence[str], dev_supervisor: int | None) -> Result:
-    r"""Run the web processes until SIGTERM or SIGINT.
+    """Run the web processes until SIGTERM or SIGINT.
 
     They hold no key and no PIN: they read the ledger and ask the custodian over its socket.
 
     \b
     signer serve --config /etc/signer/signer.toml
     signer serve --config /etc/signer/signer.toml --listener public
-    """
+    """  # noqa: D301 - the backspace tells click not to wrap what follows
     from signer.wiring import run_web  # noqa: PLC0415 - the server's libraries load only here
 
     return Result.silent(run_web(load_settings(config), only=listeners, dev_supervisor=dev_supervisor))
