@@ -26,10 +26,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield started
 
 
-@pytest.fixture
-def own_authority(tmp_path: Path) -> Iterator[Running]:
-    """An authority for a test that halts, kills or restarts it."""
-    with running(tmp_path / "dev") as started:
+@pytest.fixture(scope="module")
+def own_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An authority for tests that halt it or kill its parts; each leaves it in service."""
+    with running(tmp_path_factory.mktemp("own") / "dev") as started:
         yield started
 
 
