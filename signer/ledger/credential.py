@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.errors import Misconfigured
+from signer.ledger.guard import sync_directory
 
 
 def load_ledger_key(path: Path) -> Ed25519PrivateKey:
@@ -41,6 +42,8 @@ def make_ledger_key(path: Path) -> Ed25519PrivateKey:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
+        # A ledger whose genesis names a key that the directory forgot could never be written again.
+        sync_directory(path.parent)
     except OSError as fault:
         raise _unusable(path, f"cannot be written: {fault.strerror}") from None
     return key

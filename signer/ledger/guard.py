@@ -59,11 +59,7 @@ class Guard:
         finally:
             os.close(descriptor)
         # A crash before the directory is synced may lose the empty file; `signer init` then starts again.
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.path.parent)
 
     def hold(self) -> None:
         """Open for advancing and lock out every other custodian; raises Misconfigured."""
@@ -144,6 +140,15 @@ class Guard:
             return _newest(descriptor, self.path)
         finally:
             os.close(descriptor)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _encode(slot: _Slot) -> bytes:
