@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from signer.custodian.commands import StatusReport
 from signer.dev.announce import exports, render_exports, three_commands
 from signer.dev.directory import DevDirectory, write_public
 from signer.dev.endorsement import endorse, founding
@@ -105,10 +106,11 @@ def _run(
     # Both at once: web answers 503 until the custodian is there, and that is what `ready` waits for.
     supervisor.start(_program(directory, "custodian"))
     supervisor.start(_program(directory, "serve"))
-    _await(supervisor, stop, lambda: _custodian_answers(settings), what="the custodian")
+    _await(supervisor, stop, lambda: _custodian(settings) is not None, what="the custodian")
     endorse(installation)
     ensure_samples(directory, now=now)
     _await(supervisor, stop, lambda: answers(directory, installation.url), what="the web server")
+    _await(supervisor, stop, lambda: _can_sign(settings), what="the key")
     _announce(directory, installation, tell=tell)
     looked = time.monotonic()
     while True:
@@ -151,12 +153,17 @@ def _await(supervisor: Supervisor, stop: StopSignals, ready: Callable[[], bool],
         time.sleep(0.02)
 
 
-def _custodian_answers(settings: Settings) -> bool:
+def _custodian(settings: Settings) -> StatusReport | None:
     try:
-        custodian_status(settings.custodian.admin_socket)
+        return custodian_status(settings.custodian.admin_socket)
     except Unavailable:
-        return False
-    return True
+        return None
+
+
+def _can_sign(settings: Settings) -> bool:
+    """Whether signing works, or only waits for its owners: a halted ledger is served, so that they can end the halt."""
+    report = _custodian(settings)
+    return report is not None and (report.ready or report.halted)
 
 
 def _announce(directory: DevDirectory, installation: Installation, *, tell: Callable[[str], None]) -> None:

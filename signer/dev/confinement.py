@@ -46,8 +46,11 @@ def check_confined(leaf: Leaf, settings: Settings, *, dev_supervisor: int | None
 
 def _dies_with(supervisor: int) -> bool:
     """Whether `supervisor` is the parent of this process, which from now on ends with it."""
+    if os.getppid() != supervisor:
+        return False
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    # It may have ended before the line above: then nobody would tell us.
     return os.getppid() == supervisor
 
 

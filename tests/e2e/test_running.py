@@ -100,6 +100,18 @@ def test_a_second_start_continues_the_same_ledger(tmp_path: Path) -> None:
         assert second.sign().code == 0
 
 
+def test_a_halt_outlives_a_restart(tmp_path: Path) -> None:
+    with running(tmp_path / "dev") as first:
+        halted = first.signer("halt", "--reason", "over night", "-o", "json", identity="owner-2")
+        assert halted.code == 0, halted.err
+    with running(tmp_path / "dev") as second:
+        assert second.sign().code == 13
+        both = owners_resume(second, halted.json["leaf"], tmp_path, "owner-1", "owner-2")
+        resumed = second.signer("resume", "--halt-index", str(halted.json["leaf"]), *both, identity="owner-2")
+        assert resumed.code == 0, resumed.err
+        assert second.sign().code == 0
+
+
 def test_stale_samples_are_made_anew(tmp_path: Path) -> None:
     with running(tmp_path / "dev") as first:
         before = first.sample("good-scan.json").read_bytes()
