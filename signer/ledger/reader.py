@@ -109,11 +109,11 @@ class Reader:
 
     def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
         """The proof of leaf `index` in the tree of `size`; raises Malformed outside the tree."""
-        return self._tree.inclusion(index, size)
+        return self._tree.inclusion(index, size, head=self.edge())
 
     def consistency(self, old: int, size: int) -> tuple[bytes, ...]:
         """The proof that the tree of `size` extends the tree of `old`; raises Malformed outside the tree."""
-        return self._tree.consistency(old, size)
+        return self._tree.consistency(old, size, head=self.edge())
 
     def hash_tile(self, level: int, n: int, width: int) -> bytes:
         """The first `width` hashes of a tile; raises Malformed where the tree has fewer."""

@@ -36,6 +36,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def parents(nodes: Sequence[bytes]) -> list[bytes]:
+    """The complete nodes of the level above: one for each whole pair."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x01" + left + right).digest() for left, right in zip(nodes[::2], nodes[1::2], strict=False)]
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """The complete subtrees of a tree, largest first: all that appending needs.
