@@ -80,6 +80,9 @@ class CustodianClient:
             if not data:
                 raise ConnectionResetError
             reader.feed(data)
+        if len(reader):
+            # Something followed that nobody asked for: it must not meet the next command.
+            self.close()
         reply: Reply = decode_body(body, self._decoder)
         return reply
 

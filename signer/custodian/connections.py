@@ -213,13 +213,14 @@ class Connections:
     def expire(self, *, now: int) -> None:
         """Drop peers that do not finish a frame, or do not take a reply, in time."""
         for connection in self:
-            if _waits(connection) and now - (connection.since or now) > FRAME_NS:
+            due = _due(connection)
+            if due is not None and now > due:
                 self._log.warning("peer dropped", listener=connection.listener.name, reason="it is too slow")
                 self.close(connection)
 
     def next_wake(self) -> int | None:
         """When the slowest peer must be dropped; None while all are quick."""
-        return min(((peer.since or 0) + FRAME_NS for peer in self._open.values() if _waits(peer)), default=None)
+        return min((due for peer in self._open.values() if (due := _due(peer)) is not None), default=None)
 
     def close(self, connection: Connection) -> None:
         """Hang up. A command in work goes on: its answer is in the ledger, under its idempotency key."""
@@ -248,6 +249,6 @@ class Connections:
             self._selector.modify(connection.channel, events, connection)
 
 
-def _waits(connection: Connection) -> bool:
-    """Whether the custodian waits for this peer, and not the peer for the custodian."""
-    return connection.since is not None and connection.ticket is None
+def _due(connection: Connection) -> int | None:
+    """Until when the custodian waits for this peer; None while the peer waits for the custodian."""
+    return None if connection.since is None or connection.ticket is not None else connection.since + FRAME_NS
