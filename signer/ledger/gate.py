@@ -66,7 +66,6 @@ def open_ledger(
     """Pass the gate: the one writer of this ledger, holding its guard. Raises Misconfigured."""
     if schema_revision(engine) is None or not (size := Reader(engine).edge().size):
         raise _empty(guard)
-    upgrade(engine)
     reader, key = Reader(engine), VerifierKey(origin, ledger_key.public_key().public_bytes_raw())
     verify_genesis(reader, origin=origin, vkey=str(key))
     guard.hold()
@@ -74,6 +73,8 @@ def open_ledger(
         latest = verify_storage(reader, origin=origin, keys=[key])
         verify_guard(reader, guard=guard, origin=origin, keys=[key])
         _verify_clock(reader.leaf(size - 1), now)
+        # Only a ledger that passed is brought to this version's schema; leaves and hashes keep their tables for ever.
+        upgrade(engine)
         # What a crash between commit and guard left unpublished is published now.
         guard.advance(latest)
     except BaseException:

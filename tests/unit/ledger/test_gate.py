@@ -160,6 +160,12 @@ def test_a_guard_of_another_ledger_is_refused(world: World, sequencer: Sequencer
     assert refused(world).code == "ledger-foreign"
 
 
+def test_a_ledger_of_a_newer_version_is_refused(world: World, sequencer: Sequencer) -> None:
+    world.close()
+    tamper(world, "UPDATE alembic_version SET version_num = '9999'")
+    assert refused(world).code == "ledger-schema"
+
+
 def test_a_clock_before_the_newest_leaf_is_refused(world: World, sequencer: Sequencer) -> None:
     world.ticks += 60_000
     sequencer.append([world.halt()])
