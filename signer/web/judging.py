@@ -171,11 +171,9 @@ class _Considered:
             raise
         self._offered[offered.digest] = offered
         self._items[offered.digest] = item
-        held = self._application.reader.evidence(offered.digest)
-        if held is not None:
-            self._hold(held)
-        elif isinstance(item, UnverifiedAttestation):
-            # It counts as absent, and nothing says what it speaks of: it is neither judged nor kept.
+        if isinstance(item, UnverifiedAttestation):
+            # It counts as absent, and nothing says what it speaks of: unless the ledger holds it already, it is
+            # neither used nor kept.
             self._application.metrics.evidence_rejected.labels("unverified").inc()
 
     def recall(self, digests: Iterable[str]) -> bool:
@@ -186,7 +184,7 @@ class _Considered:
             if held.digest in self._stored:
                 continue
             grown = True
-            self._hold(held)
+            self._stored[held.digest] = Stored(received=held.received, submitter=held.principal)
             if held.digest not in self._items:
                 self._items[held.digest] = self._read(held)
             if len(self._items) > MAX_CONSIDERED:
@@ -216,15 +214,12 @@ class _Considered:
         )
 
     def new(self) -> tuple[EvidenceItem, ...]:
-        """What the ledger does not hold yet, in the order of the request."""
+        """What the ledger does not hold about these subjects yet, in the order of the request."""
         return tuple(
             evidence_item(offered, item)
             for digest, offered in self._offered.items()
             if digest not in self._stored and not isinstance(item := self._items[digest], UnverifiedAttestation)
         )
-
-    def _hold(self, held: IndexedEvidence) -> None:
-        self._stored[held.digest] = Stored(received=held.received, submitter=held.principal)
 
     def _verify(self, data: bytes) -> Evidence:
         # NOTE: the one place where attestations are verified; a bounded cache by digest of data and policy fits here.

@@ -75,6 +75,15 @@ def test_a_stored_failing_scan_counts_although_the_request_withholds_it(world: W
     assert outcomes(answer.data)["VUL-1"] == "fail"
 
 
+def test_what_is_stored_already_is_not_sent_again(world: World) -> None:
+    attestations = list(world.attestations().values())
+    keep(world, *attestations)
+    world.client().post("/v1/checks", json=world.body(attestations))
+    stored = {each.digest for each in world.application.reader.evidence_for([f"sha256:{SUBJECT.sha256}"])}
+    assert len(stored) == 4
+    assert stored & {each.digest for each in asked(world).new} == set()
+
+
 def test_stored_evidence_keeps_its_receipt_order_and_submitter(world: World) -> None:
     keep(world, *world.attestations().values())
     world.client().post("/v1/checks", json=world.body([]))
