@@ -180,15 +180,29 @@ def server_usage(server: Server) -> Identity | None:
     return server.authority.client("usage", usage=ExtendedKeyUsageOID.SERVER_AUTH)
 
 
-@pytest.mark.parametrize("make", [no_certificate, wrong_authority, expired, not_yet_valid, server_usage])
-def test_the_handshake_refuses(server: Server, make: Any) -> None:
+REFUSED = {
+    no_certificate: "no-certificate",
+    wrong_authority: "certificate-refused",
+    expired: "certificate-refused",
+    not_yet_valid: "certificate-refused",
+    server_usage: "certificate-refused",
+}
+
+
+@pytest.mark.parametrize(("make", "reason"), REFUSED.items(), ids=[each.__name__ for each in REFUSED])
+def test_the_handshake_refuses(server: Server, make: Any, reason: str) -> None:
     before = len([line for line in server.log_lines() if line["event"] == "request"])
     identity = make(server)
     # With TLS 1.3 the client learns of it only when it reads.
     with pytest.raises((ssl.SSLError, ConnectionError)):
         server.raw(b"GET /v1/decisions HTTP/1.1\r\nHost: a\r\n\r\n", context=server.context(identity))
     assert len([line for line in server.log_lines() if line["event"] == "request"]) == before
+    assert last_failure(server) == reason
     assert server.get("/livez")[0] == 200
+
+
+def last_failure(server: Server) -> str:
+    return str([line for line in server.log_lines() if line["event"] == "handshake failed"][-1]["reason"])
 
 
 def test_tls_1_2_is_refused(server: Server) -> None:
@@ -196,6 +210,7 @@ def test_tls_1_2_is_refused(server: Server) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(ssl.SSLError):
         server.connect(None, context=context)
+    assert last_failure(server) == "old-protocol"
 
 
 def test_plain_http_is_no_answer_and_stops_nobody(server: Server) -> None:
@@ -206,6 +221,7 @@ def test_plain_http_is_no_answer_and_stops_nobody(server: Server) -> None:
             while part := plain.recv(1000):
                 received += part
     assert b"HTTP/1.1" not in received
+    assert last_failure(server) == "plain-http"
     assert server.get("/livez")[0] == 200
 
 
