@@ -97,9 +97,7 @@ def allow(_logger: WrappedLogger, _method: str, event: MutableMapping[str, Any])
 
 def render(_logger: WrappedLogger, _method: str, event: Mapping[str, Any]) -> bytes:
     """One line of printable ASCII: json escapes everything else."""
-    return (
-        json.dumps(event, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
-    )
+    return json.dumps(event, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
 
 
 def failure(error: BaseException) -> dict[str, Any]:
