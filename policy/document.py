@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import combinations
-from typing import Final
+from typing import Any, Final
 
 from policy.rule import LEVELS, Rule
 from policy.rules import RULES
@@ -71,10 +71,20 @@ class Policy:
 
 def parse_policy(data: bytes) -> Policy:
     """Read a policy document; raises PolicyError."""
+    return read_policy(load_document(data), digest=hashlib.sha256(data).hexdigest())
+
+
+def load_document(data: bytes) -> Any:
+    """The plain values of a document in the strict subset of YAML; raises PolicyError."""
     try:
-        root = Section(load(data), "document")
+        return load(data)
     except YamlError as fault:
         raise PolicyError(fault.detail, remedy=fault.remedy) from None
+
+
+def read_policy(value: Any, *, digest: str) -> Policy:
+    """Read the plain values of a policy document, which stay as they are; raises PolicyError."""
+    root = Section(value, "document")
     root.path = ""
     root.choice("schema", (SCHEMA,))
     metadata = root.section("metadata")
@@ -88,7 +98,7 @@ def parse_policy(data: bytes) -> Policy:
         version=metadata.integer("version", least=1),
         owner=metadata.text("owner"),
         expires=metadata.moment("expires"),
-        digest=hashlib.sha256(data).hexdigest(),
+        digest=digest,
         trust=trust,
         rules=rules,
         environments=_read_environments(root, rules),

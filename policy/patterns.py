@@ -45,3 +45,8 @@ def _segment_matches(pattern: str, text: str) -> bool:
             return False
         position = found + len(part)
     return True
+
+
+def compiled(pattern: str) -> str:
+    """The pattern as a regular expression for people; the judge itself never compiles one."""
+    return f"^{'[^/]*'.join(map(re.escape, pattern.split('*')))}$"

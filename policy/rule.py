@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from policy.decision import Outcome
 from policy.facts import Bound, EvidenceFacts, Item, Provenance, TestResult, VulnerabilityScan
 from policy.schema import Section
+from policy.sense import Sense
 from policy.trust import Trust
 from policy.wording import moment, span
 
@@ -35,6 +36,8 @@ class Parameter:
     kind: str
     required: bool
     meaning: str
+    sense: Sense | None = None
+    """How its values are ordered from loose to tight; None when no order can be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

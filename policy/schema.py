@@ -223,6 +223,10 @@ class Section:
                 )
             yield name, self._values.pop(name)
 
+    def names(self) -> tuple[str, ...]:
+        """Every key that nobody has read."""
+        return tuple(self._values)
+
     def sections(self, key: str) -> Iterator[Section]:
         """A mandatory list of mappings, never empty."""
         value = self.take(key)

@@ -7,7 +7,8 @@ Each template states in its head what the team must keep true. The result is rea
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from importlib.resources import files
 from string import Template
 from typing import Final, Literal
@@ -15,6 +16,7 @@ from typing import Final, Literal
 from policy.document import parse_policy
 from policy.schema import NAME, PolicyError
 from policy.trust import is_pem
+from policy.wording import moment
 
 Level = Literal["minimum", "better", "strong"]
 
@@ -43,12 +45,14 @@ def render(
     owner: str = "security",
     build_types: Sequence[str] = BUILD_TYPES,
     parameters: Sequence[str] = PARAMETERS,
+    expires: datetime | None = None,
 ) -> bytes:
     """A policy document (YAML) of the given level; keys are PEM. Raises PolicyError for values that make none."""
     template = Template((files(__package__) / f"{level}.yaml").read_text("utf-8"))
     rendered = template.substitute(
         name=_name(name),
         owner=_quoted(owner),
+        expires="" if expires is None else f", expires: {moment(expires)}",
         builder_id=_quoted(builder_id),
         builder_key=_block(builder_key),
         scanner_key=_block(scanner_key),
@@ -62,6 +66,58 @@ def render(
     ).encode()
     parse_policy(rendered)
     return rendered
+
+
+def render_tests(
+    level: Level,
+    *,
+    repository: str,
+    environment: str = "release",
+    build_types: Sequence[str] = BUILD_TYPES,
+    parameters: Sequence[str] = PARAMETERS,
+) -> bytes:
+    """The tests (YAML) that go with what `render` made of the same arguments."""
+    concrete = repository.replace("*", "shop")
+    return (
+        Template((files(__package__) / f"{level}.test.yaml").read_text("utf-8"))
+        .substitute(
+            environment=_name(environment),
+            build_type=_quoted(build_types[0]),
+            repository=_quoted(concrete),
+            another_repository=_quoted(_another(repository)),
+            parameters=_quoted(list(parameters)),
+            build_type_trials="\n".join(map(_build_type_trial, build_types[1:])),
+            parameter_trials="\n".join(_parameter_trials(parameters)),
+        )
+        .encode()
+    )
+
+
+def _another(repository: str) -> str:
+    """A repository that the pattern does not match, and its next wider pattern does where it can."""
+    head, _, last = repository.replace("*", "shop").rpartition("/")
+    return "elsewhere.invalid/stranger/fork" if "*" in repository.rpartition("/")[2] else f"{head}/another-{last}"
+
+
+def _build_type_trial(build_type: str) -> str:
+    return f"""\
+  - name: {json.dumps(f"a build of type {build_type}")}
+    given: {{fixture: good, change: {{provenance: {{build_type: {_quoted(build_type)}}}}}}}
+    expect: allow"""
+
+
+def _parameter_trials(parameters: Sequence[str]) -> Iterator[str]:
+    """A trial for each group of dotted names: a parameter beside the listed ones could change what was built."""
+    groups = dict.fromkeys(name.rpartition(".")[0] for name in parameters if not name.endswith(".*"))
+    for group in dict.fromkeys(("inputs", *groups)):
+        foreign = f"{group}.unlisted" if group else "unlisted"
+        if f"{group}.*" not in parameters:
+            yield f"""\
+  - name: {json.dumps(f"a build that takes {foreign}")}
+    given: {{fixture: good, change: {{provenance: {{parameters: {_quoted([*parameters, foreign])}}}}}}}
+    expect: deny
+    rules: {{BLD-1: fail}}
+    reasonContains: external parameters outside the list"""
 
 
 def _quoted(value: str | list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 from policy.facts import Vulnerability, VulnerabilityScan
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
+from policy.sense import Kind, Sense
 from policy.trust import Scanner, Trust
 from policy.wording import listed, moment, quote, span
 
@@ -145,10 +146,15 @@ VULNERABILITIES = RuleType(
     evidence="in-toto vulns v0.2 whose subject is the digest, by an accepted scanner; attested only.",
     parameters=(
         Parameter(
-            name="scanners", kind="list of scanners", required=True, meaning="the trusted scanners that are accepted"
+            name="scanners",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of scanners",
+            required=True,
+            meaning="the trusted scanners that are accepted",
         ),
         Parameter(
             name="deny",
+            sense=Sense(kind=Kind.LIMITS),
             kind="limits by severity",
             required=True,
             meaning="how many vulnerabilities of each severity are still accepted; a limit for one severity needs a "
@@ -156,6 +162,7 @@ VULNERABILITIES = RuleType(
         ),
         Parameter(
             name="maxAge",
+            sense=Sense(kind=Kind.AGE),
             kind="duration",
             required=False,
             meaning="oldest scan that counts; without it, defaults.maxEvidenceAge. The database's age is limited by "
@@ -233,15 +240,23 @@ SBOM = RuleType(
     supply="the build job attaches an SBOM of this digest: signer evidence add SBOM",
     evidence="SPDX or CycloneDX predicate whose subject is the digest, by an accepted producer; attested only.",
     parameters=(
-        Parameter(name="formats", kind="list of spdx, cyclonedx", required=True, meaning="the accepted formats"),
+        Parameter(
+            name="formats",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of spdx, cyclonedx",
+            required=True,
+            meaning="the accepted formats",
+        ),
         Parameter(
             name="minComponents",
+            sense=Sense(kind=Kind.LEAST, least=1),
             kind="integer",
             required=True,
             meaning="how many components it lists at least; 1 or more",
         ),
         Parameter(
             name="producers",
+            sense=Sense(kind=Kind.ACCEPTS),
             kind="list of producers",
             required=False,
             meaning="the trusted producers that are accepted; without it, every one under trust.producers",

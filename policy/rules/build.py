@@ -12,6 +12,7 @@ from policy.facts import Provenance, TestResult
 from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
+from policy.sense import Kind, Sense, covers_name, covers_pattern
 from policy.trust import ISOLATION, Trust
 from policy.wording import listed, quote, span
 
@@ -136,11 +137,22 @@ PROVENANCE = RuleType(
     evidence="SLSA provenance v1 whose subject is the digest; attested only.",
     parameters=(
         Parameter(
-            name="builders", kind="list of builders", required=True, meaning="the trusted builders that are accepted"
+            name="builders",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of builders",
+            required=True,
+            meaning="the trusted builders that are accepted",
         ),
-        Parameter(name="buildTypes", kind="list of URIs", required=True, meaning="the build types that are accepted"),
+        Parameter(
+            name="buildTypes",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of URIs",
+            required=True,
+            meaning="the build types that are accepted",
+        ),
         Parameter(
             name="parameters.allow",
+            sense=Sense(kind=Kind.ACCEPTS, covers=covers_name),
             kind="list of names",
             required=True,
             meaning="every external parameter that a build may take, dotted; `inputs.*` means all below inputs; "
@@ -148,12 +160,14 @@ PROVENANCE = RuleType(
         ),
         Parameter(
             name="workflows",
+            sense=Sense(kind=Kind.ACCEPTS, covers=covers_pattern),
             kind="list of patterns",
             required=False,
             meaning="paths of the workflow definition inside the source repository",
         ),
         Parameter(
             name="maxAge",
+            sense=Sense(kind=Kind.AGE),
             kind="duration",
             required=False,
             meaning="the build must say when it ran and be no older; without it, defaults.maxEvidenceAge holds for "
@@ -212,6 +226,7 @@ ISOLATION_CLASS = RuleType(
     parameters=(
         Parameter(
             name="atLeast",
+            sense=Sense(kind=Kind.LEAST, order=ISOLATION, own=True),
             kind="shared, dedicated, ephemeral or hardened",
             required=True,
             meaning="the weakest class that is accepted",
@@ -327,24 +342,37 @@ TESTS = RuleType(
     evidence="in-toto test-result v0.1 whose subject is the digest, by an accepted tester; attested only.",
     parameters=(
         Parameter(
-            name="testers", kind="list of testers", required=True, meaning="the trusted testers that are accepted"
+            name="testers",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of testers",
+            required=True,
+            meaning="the trusted testers that are accepted",
         ),
         Parameter(
             name="suites",
+            sense=Sense(kind=Kind.DEMANDS, vague_absence=True),
             kind="list of names",
             required=False,
             meaning="each of these must have run, named as a configuration of the result; without it, the latest "
             "result alone decides",
         ),
-        Parameter(name="maxFailed", kind="integer", required=True, meaning="how many failed tests are accepted"),
+        Parameter(
+            name="maxFailed",
+            sense=Sense(kind=Kind.MOST),
+            kind="integer",
+            required=True,
+            meaning="how many failed tests are accepted",
+        ),
         Parameter(
             name="minPassed",
+            sense=Sense(kind=Kind.LEAST, absent=1),
             kind="integer",
             required=False,
             meaning="how many passed tests the result must list; 1 without it",
         ),
         Parameter(
             name="acceptWarned",
+            sense=Sense(kind=Kind.ALLOWS, absent=False),
             kind="boolean",
             required=False,
             meaning="whether the result WARNED is accepted; false without it",

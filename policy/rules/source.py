@@ -15,6 +15,7 @@ from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.rules.build import no_trusted_provenance
 from policy.schema import Section
+from policy.sense import Kind, Sense, covers_pattern
 from policy.trust import Collector, Trust
 from policy.wording import listed, quote, span
 
@@ -83,11 +84,18 @@ REF = RuleType(
     parameters=(
         Parameter(
             name="repositories",
+            sense=Sense(kind=Kind.ACCEPTS, covers=covers_pattern),
             kind="list of patterns",
             required=True,
             meaning="accepted repositories, host/owner/name without scheme",
         ),
-        Parameter(name="refs", kind="list of patterns", required=True, meaning="accepted refs, each from refs/ on"),
+        Parameter(
+            name="refs",
+            sense=Sense(kind=Kind.ACCEPTS, covers=covers_pattern),
+            kind="list of patterns",
+            required=True,
+            meaning="accepted refs, each from refs/ on",
+        ),
     ),
     example="{id: SRC-1, type: source.ref, control: source, level: minimum, "
     'repositories: [github.com/acme/shop], refs: [refs/heads/main, "refs/tags/v*"]}',
@@ -258,27 +266,35 @@ REVIEWS = RuleType(
     parameters=(
         Parameter(
             name="collectors",
+            sense=Sense(kind=Kind.ACCEPTS),
             kind="list of collectors",
             required=True,
             meaning="the trusted signers of source VSAs that are accepted",
         ),
         Parameter(
             name="atLeast",
+            sense=Sense(kind=Kind.LEAST, order=SOURCE_LEVELS),
             kind="SLSA_SOURCE_LEVEL_1 to SLSA_SOURCE_LEVEL_4",
             required=False,
             meaning="the lowest source level that is accepted",
         ),
         Parameter(
             name="properties",
+            sense=Sense(kind=Kind.DEMANDS, absent=()),
             kind="list of properties",
             required=False,
             meaning=f"verified properties that must be stated: {TWO_PARTY} (level 4 includes it) or ORG_SOURCE_…",
         ),
         Parameter(
-            name="refs", kind="list of patterns", required=False, meaning="the source VSA must speak for one of these"
+            name="refs",
+            sense=Sense(kind=Kind.ACCEPTS, covers=covers_pattern),
+            kind="list of patterns",
+            required=False,
+            meaning="the source VSA must speak for one of these",
         ),
         Parameter(
             name="maxAge",
+            sense=Sense(kind=Kind.AGE),
             kind="duration",
             required=False,
             meaning="the VSA must state its time and be no older; without it, defaults.maxEvidenceAge holds for a VSA "
@@ -286,18 +302,21 @@ REVIEWS = RuleType(
         ),
         Parameter(
             name="min",
+            sense=Sense(kind=Kind.LEAST, least=1),
             kind="integer",
             required=False,
             meaning="number of independent reviewers; a source VSA cannot say it, so the rule ends unknown",
         ),
         Parameter(
             name="onHeadCommit",
+            sense=Sense(kind=Kind.INSISTS, absent=False),
             kind="boolean",
             required=False,
             meaning="the head commit itself was reviewed; a source VSA cannot say it, so the rule ends unknown",
         ),
         Parameter(
             name="authorMayApprove",
+            sense=Sense(kind=Kind.ALLOWS, absent=True),
             kind="boolean",
             required=False,
             meaning="false: no author counts as reviewer; a source VSA cannot say it, so the rule ends unknown",

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy demands, in one sentence for each rule of each environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from policy.document import Policy
+from policy.patterns import compiled
+from policy.rule import Rule
+from policy.sense import covers_pattern, written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """One rule of one environment."""
+
+    environment: str
+    rule: str
+    control: str
+    level: str
+    text: str
+    patterns: tuple[tuple[str, str], ...]
+    """Each pattern with a wildcard, and the regular expression that it stands for."""
+
+
+def explain(policy: Policy, value: Mapping[str, Any], *, environment: str | None = None) -> tuple[Sentence, ...]:
+    """The sentences of one environment or of all; `value` are the document's plain values."""
+    raw = {each["id"]: each for each in value["rules"]}
+    return tuple(
+        Sentence(
+            environment=stage.name,
+            rule=rule.id,
+            control=rule.control,
+            level=rule.level,
+            text=f"{rule.kind.title}: {rule.required}.",
+            patterns=tuple(_patterns(rule, raw[rule.id])),
+        )
+        for stage in policy.environments.values()
+        if environment in (None, stage.name)
+        for rule in stage.rules
+    )
+
+
+def heading(policy: Policy, environment: str) -> str:
+    """The environment itself in one sentence."""
+    stage = policy.environments[environment]
+    return (
+        f"{policy.name} v{policy.version} signs for {stage.name} with the key {stage.key} ({written(stage.formats)}) "
+        f"when all of {len(stage.rules)} rules pass."
+    )
+
+
+def _patterns(rule: Rule, raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for parameter in rule.kind.parameters:
+        if parameter.sense is not None and parameter.sense.covers is covers_pattern:
+            for pattern in raw.get(parameter.name, ()):
+                if "*" in pattern:
+                    yield pattern, compiled(pattern)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is lawful in a policy document and still likely to be a mistake.
+
+A document that breaks the schema has no remarks: reading it raises PolicyError with path and remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from policy.document import Policy
+from policy.rule import Rule
+from policy.rules.build import ISOLATION_CLASS
+from policy.testing.fixture import ENTRIES
+from policy.testing.run import Coverage
+from policy.trust import ISOLATION
+from policy.wording import moment
+
+SOON: Final = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """One finding of the linter; an error denies every request or passes no review."""
+
+    severity: Literal["error", "warning"]
+    path: str
+    what: str
+    remedy: str
+
+
+def lint(policy: Policy, *, now: datetime, covered: Iterable[Coverage] | None) -> tuple[Remark, ...]:
+    """Every remark; `covered` is the coverage by the tests beside the policy, None when there are none."""
+    return (*_expiry(policy, now), *_trust(policy), *_rules(policy), *_untested(policy, covered))
+
+
+def _expiry(policy: Policy, now: datetime) -> Iterator[Remark]:
+    if policy.expires is None or now + SOON < policy.expires:
+        return
+    gone = now >= policy.expires
+    yield Remark(
+        severity="error" if gone else "warning",
+        path="metadata.expires",
+        what=f"the policy {'expired' if gone else 'expires'} at {moment(policy.expires)}",
+        remedy=f"{policy.owner} reviews it, raises version and expires, and the owners activate it",
+    )
+
+
+def _trust(policy: Policy) -> Iterator[Remark]:
+    entries = {part: getattr(policy.trust, part) for part in ENTRIES.values()}
+    used = {entry.key for part in entries.values() for entry in part.values()}
+    for name in policy.trust.keys:
+        if name not in used:
+            yield _unused(f"trust.keys.{name}", "no trust entry names this key")
+    for part, named in entries.items():
+        referring = [names for rule in policy.rules if (names := getattr(rule.parameters, part, None)) is not None]
+        # Where no rule names builders, each of them answers for the rules that need provenance.
+        everyone = part == "builders" and not referring and any(rule.kind.needs_provenance for rule in policy.rules)
+        wanted = {name for names in referring for name in names}
+        for name in named:
+            if name not in wanted and not everyone:
+                yield _unused(f"trust.{part}.{name}", "no rule accepts this entry by name")
+
+
+def _unused(path: str, what: str) -> Remark:
+    return Remark(severity="warning", path=path, what=what, remedy="remove it: what nobody needs should not be trusted")
+
+
+def _rules(policy: Policy) -> Iterator[Remark]:
+    required = {name for environment in policy.environments.values() for name in environment.require}
+    for rule in policy.rules:
+        path = f"rules.{rule.id}"
+        if rule.id not in required:
+            yield Remark(
+                severity="warning",
+                path=path,
+                what="no environment requires this rule",
+                remedy="add it to `require` of an environment, or remove it",
+            )
+        hopeless = _hopeless(policy, rule)
+        if hopeless:
+            yield Remark(severity="error", path=path, what=f"the rule can never pass: {hopeless}", remedy="lower it")
+
+
+def _hopeless(policy: Policy, rule: Rule) -> str:
+    uncarried = getattr(rule.parameters, "uncarried", ())
+    if uncarried:
+        return f"no evidence can say {', '.join(uncarried)}"
+    if rule.kind is ISOLATION_CLASS:
+        wanted = ISOLATION.index(rule.parameters.at_least)
+        if all(ISOLATION.index(builder.isolation) < wanted for builder in policy.trust.builders.values()):
+            return f"no trusted builder is {rule.parameters.at_least} or better"
+    return ""
+
+
+def _untested(policy: Policy, covered: Iterable[Coverage] | None) -> Iterator[Remark]:
+    if covered is None:
+        yield Remark(
+            severity="warning",
+            path="tests",
+            what="no tests stand beside the policy",
+            remedy="`signer policy init` writes a policy with its tests; see docs/how-to/test-and-replay-a-policy.md",
+        )
+        return
+    for each in covered:
+        if each.missing:
+            yield Remark(
+                severity="warning",
+                path=f"rules.{each.rule}",
+                what=f"no trial expects {', '.join(each.missing)} of {policy.name}'s rule",
+                remedy="add the trial: `signer policy test` shows the table",
+            )

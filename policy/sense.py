@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a change of a parameter does to what a policy lets through: tighter, looser, or not to be told.
+
+Each parameter says its sense, so a difference between two documents has a direction and a mutation check knows how to
+weaken a rule. A parameter without a sense is unclear by definition.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import eq
+from typing import Any, Final
+
+from policy.patterns import matches
+
+
+class Direction(StrEnum):
+    """What a change does."""
+
+    TIGHTER = "tighter"
+    LOOSER = "looser"
+    UNCLEAR = "unclear"
+
+
+class Kind(StrEnum):
+    """How the values of a parameter are ordered from loose to tight."""
+
+    ACCEPTS = "accepts"
+    """A list of what is accepted: each entry lets more through; absent accepts everything."""
+    DEMANDS = "demands"
+    """A list of what must be there: each entry asks for more."""
+    LEAST = "least"
+    """A lower bound: a number, or a word of `order`; absent demands nothing."""
+    MOST = "most"
+    """An upper bound."""
+    AGE = "age"
+    """A longest age; absent means the policy's maxEvidenceAge, for evidence that states its time."""
+    LIMITS = "limits"
+    """A mapping of names to upper bounds."""
+    ALLOWS = "allows"
+    """A flag: true lets more through."""
+    INSISTS = "insists"
+    """A flag: true asks for more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sense:
+    """The sense of one parameter."""
+
+    kind: Kind
+    order: tuple[str, ...] = ()
+    """The words of a bound, the loosest first."""
+    least: int = 0
+    """The smallest number that the schema takes."""
+    covers: Callable[[str, str], bool] = eq
+    """Whether the first entry of an accepting list also accepts all that the second accepts."""
+    absent: Any = None
+    """The value that absence stands for, where there is one."""
+    own: bool = False
+    """True: it is compared with what the policy itself states, so no evidence can tell a smaller demand."""
+    vague_absence: bool = False
+    """True: being absent judges in another way, which is neither tighter nor looser."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One part of a change: its direction and what it is, in words."""
+
+    direction: Direction
+    what: str
+
+
+ABSENT: Final = None
+"""Stands for a key that is not there; the strict subset has no null of its own."""
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DURATION: Final = re.compile(r"(0|[1-9][0-9]{0,5})([smhdw])")
+
+
+def covers_name(wide: str, narrow: str) -> bool:
+    """The same for dotted names, where `inputs.*` accepts everything below inputs."""
+    return wide == narrow or (wide.endswith(".*") and narrow.startswith(wide[:-1]))
+
+
+def covers_pattern(wide: str, narrow: str) -> bool:
+    """The same for patterns: no literal holds `*`, so only a wildcard can take the place of one."""
+    return matches(wide, narrow)
+
+
+def seconds(text: str) -> int:
+    """The length of a duration such as 36h that the schema has accepted."""
+    found = _DURATION.fullmatch(text)
+    assert found is not None
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def steps(sense: Sense | None, old: Any, new: Any, *, age: int = 0) -> Iterator[Step]:
+    """The parts of the change from `old` to `new`, valid raw values or ABSENT; `age` is maxEvidenceAge in seconds."""
+    if old is ABSENT and sense is not None:
+        old = sense.absent
+    if new is ABSENT and sense is not None:
+        new = sense.absent
+    if old == new:
+        return
+    what = f"{written(old)} → {written(new)}"
+    if sense is None or (sense.vague_absence and ABSENT in (old, new)):
+        yield Step(Direction.UNCLEAR, what)
+        return
+    match sense.kind:
+        case Kind.ACCEPTS | Kind.DEMANDS if ABSENT not in (old, new):
+            yield from _list_steps(sense, old, new)
+        case Kind.LIMITS:
+            yield from _limit_steps(old, new)
+        case Kind.AGE:
+            if ABSENT in (old, new) or seconds(old) != seconds(new):
+                yield Step(_age(old, new, age), what)
+        case _:
+            yield Step(_bound(sense, old, new), what)
+
+
+def written(value: Any) -> str:
+    """A raw value for people, on one line."""
+    match value:
+        case None:
+            return "absent"
+        case bool():
+            return "true" if value else "false"
+        case list() | tuple():
+            return f"[{', '.join(map(written, value))}]"
+        case Mapping():
+            return f"{{{', '.join(f'{key}: {written(item)}' for key, item in value.items())}}}"
+        case _:
+            return str(value)
+
+
+def _list_steps(sense: Sense, old: Sequence[str], new: Sequence[str]) -> Iterator[Step]:
+    accepts = sense.kind is Kind.ACCEPTS
+    more, fewer = (Direction.LOOSER, Direction.TIGHTER) if accepts else (Direction.TIGHTER, Direction.LOOSER)
+    for sign, entries, others, direction in (("+", new, old, more), ("-", old, new, fewer)):
+        for entry in entries:
+            if entry in others:
+                continue
+            # What another entry accepts as well is neither given nor taken by this one.
+            idle = accepts and any(sense.covers(wide, entry) for wide in others)
+            yield Step(Direction.TIGHTER if idle else direction, f"{sign} {entry}{' (no effect)' if idle else ''}")
+
+
+def _limit_steps(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Step]:
+    for name in dict.fromkeys((*old, *new)):
+        # An unrated vulnerability has the limit 0 where none is written.
+        unset = 0 if name == "unknown" else None
+        before, after = old.get(name, unset), new.get(name, unset)
+        if before == after:
+            continue
+        looser = after is None or (before is not None and after > before)
+        direction = Direction.LOOSER if looser else Direction.TIGHTER
+        yield Step(direction, f"{name}: {written(before)} → {written(after)}")
+
+
+def _age(old: str | None, new: str | None, default: int) -> Direction:
+    if old is ABSENT or new is ABSENT:
+        written_age = seconds(str(new if old is ABSENT else old))
+        if written_age > default:
+            # A longer age than the default, but only for evidence that states its time.
+            return Direction.UNCLEAR
+        return Direction.TIGHTER if old is ABSENT else Direction.LOOSER
+    return Direction.LOOSER if seconds(new) > seconds(old) else Direction.TIGHTER
+
+
+def _bound(sense: Sense, old: Any, new: Any) -> Direction:
+    if old is ABSENT or new is ABSENT:
+        return Direction.TIGHTER if old is ABSENT else Direction.LOOSER
+    match sense.kind:
+        case Kind.LEAST if sense.order:
+            return _of(sense.order.index(new) > sense.order.index(old))
+        case Kind.LEAST | Kind.INSISTS:
+            return _of(new > old)
+        case Kind.MOST | Kind.ALLOWS:
+            return _of(new < old)
+        case Kind.ACCEPTS | Kind.DEMANDS | Kind.AGE | Kind.LIMITS:
+            return Direction.UNCLEAR
+
+
+def _of(tighter: bool) -> Direction:  # noqa: FBT001 - private, one caller above
+    return Direction.TIGHTER if tighter else Direction.LOOSER
+
+
+def weakened(sense: Sense, value: Any, *, required: bool) -> Iterator[tuple[str, Any]]:
+    """Every mutant of a value: its condition deleted, its comparison moved or inverted, its entries removed."""
+    if not required:
+        yield "is deleted", ABSENT
+    match sense.kind:
+        case Kind.ACCEPTS | Kind.DEMANDS:
+            yield from _weaker_lists(sense, value)
+        case Kind.LEAST if sense.order:
+            place = sense.order.index(value)
+            lower = () if sense.own else sense.order[:place][-1:]
+            neighbours = (*lower, *sense.order[place + 1 :][:1])
+            yield from ((f"becomes {word}", word) for word in neighbours)
+        case Kind.LEAST:
+            if value > sense.least:
+                yield f"becomes {value - 1}", value - 1
+        case Kind.MOST:
+            yield f"becomes {value + 1}", value + 1
+        case Kind.AGE:
+            yield "doubles", f"{int(value[:-1]) * 2}{value[-1]}"
+        case Kind.LIMITS:
+            yield from ((f"takes one more {name}", {**value, name: limit + 1}) for name, limit in value.items())
+            yield f"loses {[*value][-1]}", dict([*value.items()][:-1])
+        case Kind.ALLOWS | Kind.INSISTS:
+            yield "is inverted", not value
+
+
+def _weaker_lists(sense: Sense, value: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    for entry in value:
+        if len(value) > 1:
+            yield f"loses {entry}", [other for other in value if other != entry]
+        wider = _wider(sense, entry)
+        if wider is not None:
+            yield f"takes {wider} for {entry}", [wider if other == entry else other for other in value]
+
+
+def _wider(sense: Sense, entry: str) -> str | None:
+    """The next wider pattern: the last segment, or what follows the last dot, becomes a wildcard."""
+    if sense.covers is covers_pattern:
+        head, slash, _ = entry.rpartition("/")
+        wider = f"{head}{slash}*" if slash else None
+    elif sense.covers is covers_name:
+        head, dot, _ = entry.rpartition(".")
+        wider = f"{head}.*" if dot else None
+    else:
+        wider = None
+    return wider if wider != entry else None

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run trials, and say which outcomes of which rules they pin down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from policy.decision import Decision, Finding, Outcome
+from policy.document import Policy
+from policy.engine import evaluate
+from policy.testing.suite import Trial
+
+_WORST = (
+    Outcome.FAIL,
+    Outcome.UNKNOWN,
+    Outcome.WAIVED,
+    Outcome.SHADOW,
+    Outcome.PASS,
+    Outcome.NOT_APPLICABLE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """One trial and what was wrong with the policy's answer; no fault means that it passed."""
+
+    trial: Trial
+    decision: Decision
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """Which of its three outcomes the trials pin down for one required rule: pass, fail, and evidence absent."""
+
+    rule: str
+    passes: bool
+    fails: bool
+    absent: bool
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The outcomes that no trial expects."""
+        stated = (("pass", self.passes), ("fail", self.fails), ("evidence absent", self.absent))
+        return tuple(name for name, there in stated if not there)
+
+
+def run(policy: Policy, trials: Iterable[Trial]) -> tuple[Ran, ...]:
+    """Judge every trial."""
+    return tuple(run_trial(policy, trial) for trial in trials)
+
+
+def run_trial(policy: Policy, trial: Trial) -> Ran:
+    """Judge one trial."""
+    decision = evaluate(policy, trial.facts, now=trial.at)
+    return Ran(trial=trial, decision=decision, faults=tuple(_faults(trial, decision)))
+
+
+def outcomes(decision: Decision) -> dict[str, Outcome]:
+    """How each rule ended: the worst of its findings."""
+    worst: dict[str, Outcome] = {}
+    for finding in decision.findings:
+        before = worst.get(finding.rule, finding.outcome)
+        worst[finding.rule] = min(before, finding.outcome, key=_WORST.index)
+    return worst
+
+
+def coverage(policy: Policy, ran: Iterable[Ran]) -> tuple[Coverage, ...]:
+    """What the passing trials expect of each rule that some environment requires, in the document's order."""
+    pinned = {(name, outcome) for each in ran if not each.faults for name, outcome in _pinned(each)}
+    required = {name for environment in policy.environments.values() for name in environment.require}
+    return tuple(
+        Coverage(
+            rule=rule.id,
+            passes=(rule.id, "pass") in pinned,
+            fails=(rule.id, "fail") in pinned,
+            absent=(rule.id, "absent") in pinned,
+        )
+        for rule in policy.rules
+        if rule.id in required
+    )
+
+
+def _faults(trial: Trial, decision: Decision) -> Iterator[str]:
+    if decision.verdict is not trial.expect:
+        yield f"expected {trial.expect}, got {decision.verdict}: {_summary(decision.findings)}"
+    if trial.rules is not None:
+        found = outcomes(decision)
+        for name in dict.fromkeys((*found, *trial.rules)):
+            wanted = trial.rules.get(name, Outcome.PASS)
+            if found.get(name) is not wanted:
+                told = _summary([finding for finding in decision.of(name) if finding.outcome is not Outcome.PASS])
+                yield f"expected {name} to end as {wanted}, got {found.get(name, 'no finding')}: {told}"
+    spoken = "\n".join(
+        text
+        for finding in decision.findings
+        if finding.outcome is not Outcome.PASS
+        for text in (finding.title, finding.required, finding.found)
+    )
+    for reason in trial.reasons:
+        if reason not in spoken:
+            yield f"no finding says: {reason}"
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    told = [
+        f"{finding.rule} {finding.outcome}, {finding.title}"
+        for finding in findings
+        if finding.outcome is not Outcome.PASS
+    ]
+    return "; ".join(told) or "every rule passed"
+
+
+def _pinned(ran: Ran) -> Iterator[tuple[str, str]]:
+    """What the trial itself expects of each rule; what happens to come out pins down nothing."""
+    if ran.trial.rules is None:
+        return
+    for name in outcomes(ran.decision):
+        outcome = ran.trial.rules.get(name, Outcome.PASS)
+        if outcome is Outcome.UNKNOWN:
+            if any(not finding.evidence for finding in ran.decision.of(name)):
+                yield name, "absent"
+        else:
+            yield name, outcome.value

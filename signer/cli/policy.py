@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`signer policy`: from a first draft to a document in force. All but activate, list and show work offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+from signer.cli.lazy import LazyGroup
+
+COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "init": ("signer.cli.policy_init:init", "Write a working policy of one level, with its tests beside it."),
+        "lint": ("signer.cli.policy_lint:lint", "Find mistakes in a policy that the schema lets pass."),
+        "explain": ("signer.cli.policy_explain:explain", "Say in sentences what a policy demands."),
+        "test": ("signer.cli.policy_test:test", "Run the tests beside a policy, with coverage and mutants."),
+    }
+)
+
+
+@click.group(cls=LazyGroup, table=COMMANDS)
+def policy() -> None:
+    """Write, test, compare, replay and activate policies."""
