@@ -235,7 +235,7 @@ def about_nothing(facts: EvidenceFacts) -> EvidenceFacts:
     return replace(facts, tests=tuple(replace(item, origin=replace(item.origin, covers=())) for item in facts.tests))
 
 
-LIES = [no_facts, untrusted, another_commit, unattested, about_nothing]
+LIES: list[Callable[[EvidenceFacts], EvidenceFacts]] = [no_facts, untrusted, another_commit, unattested, about_nothing]
 
 
 @pytest.mark.parametrize("lie", LIES)

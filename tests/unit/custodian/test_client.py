@@ -26,6 +26,7 @@ class Custodian:
         self.received: list[Command] = []
         self.accepted = 0
         self.hung_up = threading.Event()
+        self.late = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -54,13 +55,21 @@ class Custodian:
                         return
                     reader.feed(data)
                 self.received.append(decode_body(body, msgspec.msgpack.Decoder(Command)))
-                match word:
-                    case "answer":
-                        channel.sendall(encode_frame(Done(leaf=len(self.received))))
-                    case "garbage":
-                        channel.sendall(b"\0\0\0\1\xc1")
-                    case "twice":
-                        channel.sendall(bytes(encode_frame(Done(leaf=1))) + bytes(encode_frame(Done(leaf=2))))
+                self._answer(word, channel)
+
+    def _answer(self, word: str, channel: socket.socket) -> None:
+        match word:
+            case "answer":
+                channel.sendall(encode_frame(Done(leaf=len(self.received))))
+            case "late":
+                channel.sendall(encode_frame(Done(leaf=1)))
+                self.hung_up.wait(5)
+                channel.sendall(encode_frame(Done(leaf=666)))
+                self.late.set()
+            case "garbage":
+                channel.sendall(b"\0\0\0\1\xc1")
+            case "twice":
+                channel.sendall(bytes(encode_frame(Done(leaf=1))) + bytes(encode_frame(Done(leaf=2))))
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -126,6 +135,17 @@ def test_an_answer_that_nobody_asked_for_ends_the_connection(
 ) -> None:
     custodian, client = start("twice", "answer")
     assert client.ask(HALT) == Done(leaf=1)
+    assert client.ask(HALT) == Done(leaf=2)
+    assert custodian.accepted == 2
+
+
+def test_a_word_that_comes_between_two_commands_answers_neither(
+    start: Callable[..., tuple[Custodian, CustodianClient]],
+) -> None:
+    custodian, client = start("late", "answer")
+    assert client.ask(HALT) == Done(leaf=1)
+    custodian.hung_up.set()
+    assert custodian.late.wait(5)
     assert client.ask(HALT) == Done(leaf=2)
     assert custodian.accepted == 2
 
