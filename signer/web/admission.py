@@ -94,6 +94,7 @@ def admit(app: Flask, application: Application, *, open_to_all: frozenset[str]) 
     app.before_request(partial(_enter, application, open_to_all))
     app.after_request(partial(_leave, application))
     app.register_error_handler(SignerError, partial(_answer_error, application))
+    app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(Exception, partial(_answer_fault, application))
 
 

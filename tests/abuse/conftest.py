@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.abuse.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def running_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    started = Stack.start(tmp_path_factory.mktemp("abuse"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def stack(running_stack: Stack) -> Iterator[Stack]:
+    """The attacked stack: after every attack the next good request is signed, and nothing was answered 5xx."""
+    running_stack.failures.clear()
+    yield running_stack
+    assert running_stack.failures == []
+    assert running_stack.sign_good().status == 200

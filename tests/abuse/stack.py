@@ -1,0 +1,485 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stack that is attacked: a real custodian with a SoftHSM key, the real listeners over mutual TLS, and callers.
+
+Two teams share one authority: `ci` owns the policies demo and independent, `other` owns the policy other.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import urllib3
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from signer.dev import attestations
+from signer.domain.subject import Subject
+from signer.formats.canonical import sha256_hex
+from signer.formats.dsse import parse_envelope
+from signer.formats.spki import spki_pem
+from signer.ledger.leaves import Leaf, decode_leaf
+from tests.authority import LiveAuthority
+from tests.integration.web_pki import Authority, Identity
+
+START = 40.0
+BODY_LIMIT = 16 * 1024 * 1024
+FOLLOWED = "https://127.0.0.1:{port}/followed"
+
+ACCESS = """\
+schema: signing-access/v1
+metadata: {name: access, version: 1}
+people:
+  - {id: alice, sans: ["spiffe://dev.invalid/person/alice"]}
+robots:
+  - {id: ci, sans: ["spiffe://dev.invalid/robot/ci"]}
+  - {id: other, sans: ["spiffe://dev.invalid/robot/other"]}
+  - {id: auditor, sans: ["spiffe://dev.invalid/robot/auditor"]}
+grants:
+  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent], environments: [release],
+     repositories: ["*"]}
+  - {to: "robot:other", actions: [sign, check, evidence, read], policies: [other], environments: [release],
+     repositories: ["*"]}
+  - {to: "robot:auditor", actions: [read, audit], policies: ["*"], environments: ["*"], repositories: ["*"]}
+  - {to: "person:alice", actions: [halt], policies: ["*"], environments: ["*"], repositories: ["*"]}
+quotas:
+  - {to: "robot:ci", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+  - {to: "robot:other", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+  - {to: "robot:auditor", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+"""
+
+INDEPENDENT = """\
+schema: signing-policy/v1
+metadata: {name: independent, version: 1, owner: security}
+trust:
+  keys:
+    builder: |
+%s
+    scanner: |
+%s
+  builders:
+    builder: {key: builder, id: "https://dev.invalid/builder", isolation: ephemeral, network: open, identity: workload,
+      broadAccess: false}
+  testers: {laboratory: {key: scanner}}
+rules:
+  - {id: TST-1, type: tests.passed, control: build, level: minimum, testers: [laboratory], maxFailed: 0}
+environments:
+  release: {require: [TST-1], key: release, formats: [vsa]}
+"""
+"""A policy whose tests must come from a runner that is not the builder."""
+
+HOSTILE_ENVIRONMENT = {
+    # What an attacker who sets variables would try: gunicorn reads the first, requests-like clients the others.
+    "GUNICORN_CMD_ARGS": "--cert-reqs 0 --forwarded-allow-ips=* --access-logfile=-",
+    "FORWARDED_ALLOW_IPS": "*",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://127.0.0.1:9",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The code of a problem, or the empty string."""
+        kind = self.headers.get("Content-Type", "")
+        return str(self.json["type"]).rpartition(":")[2] if kind == "application/problem+json" else ""
+
+    @property
+    def said(self) -> tuple[int, str]:
+        """Status and code, to compare with what was expected."""
+        return self.status, self.code
+
+    def finding(self, rule: str) -> Mapping[str, Any]:
+        """What stands in the way by one rule."""
+        (found,) = [each for each in self.json["violations"] if each["rule"] == rule]
+        return dict(found)
+
+
+@dataclass(slots=True)
+class Release:
+    """An artifact of its own, and attestations about it that the policy demo allows."""
+
+    subject: Subject
+    commit: str
+    signers: Mapping[str, ec.EllipticCurvePrivateKey]
+    finished: datetime
+
+    def provenance(self, *subjects: Subject, by: str = "builder", **changes: Any) -> bytes:
+        about = subjects or (self.subject,)
+        return self.by(
+            by,
+            attestations.provenance_statement(about, **{"finished": self.finished, "commit": self.commit, **changes}),
+        )
+
+    def source(self, *, by: str = "source", **changes: Any) -> bytes:
+        return self.by(
+            by, attestations.source_statement(**{"verified": self.finished, "commit": self.commit, **changes})
+        )
+
+    def tests(self, *subjects: Subject, by: str = "builder", **changes: Any) -> bytes:
+        return self.by(by, attestations.suite_statement(subjects or (self.subject,), **changes))
+
+    def scan(self, *subjects: Subject, by: str = "scanner", **changes: Any) -> bytes:
+        about = subjects or (self.subject,)
+        return self.by(by, attestations.scan_statement(about, **{"finished": self.finished, **changes}))
+
+    def sbom(self, *subjects: Subject, by: str = "builder") -> bytes:
+        return self.by(by, attestations.sbom_statement(subjects or (self.subject,), created=self.finished))
+
+    def by(self, name: str, statement: bytes) -> bytes:
+        """Any bytes as a statement of one of the signers."""
+        return attestations.attest(statement, self.signers[name])
+
+    def evidence(self, **changed: bytes | None) -> list[bytes]:
+        """All five attestations, some replaced, and those that are None left out."""
+        good = {name: getattr(self, name) for name in ("provenance", "source", "tests", "scan", "sbom")}
+        made = {name: changed[name] if name in changed else make() for name, make in good.items()}
+        return [item for item in made.values() if item is not None]
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running authority and everything that callers need."""
+
+    authority: LiveAuthority
+    pki: Authority
+    strangers: Authority
+    port: int
+    public_port: int
+    metrics_port: int
+    identities: dict[str, Identity]
+    web: subprocess.Popen[bytes] | None = None
+    failures: list[str] = field(default_factory=list)
+    """Answers of the class 5xx that no test has said it expects."""
+    _pools: dict[tuple[str, int], urllib3.PoolManager] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _good: dict[str, tuple[Release, list[bytes]]] = field(default_factory=dict)
+
+    # The processes
+
+    @classmethod
+    def start(cls, folder: Path) -> Stack:
+        authority = LiveAuthority.found(folder / "a")
+        authority.access_bytes = ACCESS.encode()
+        (folder / "pki").mkdir()
+        (folder / "theirs").mkdir()
+        pki, strangers = Authority(folder / "pki", "ours"), Authority(folder / "theirs", "theirs")
+        pki.server()
+        pki.revoke(pki.folder / "clients.crl")
+        port, public_port, metrics_port = free_ports(3)
+        identities = {name: pki.client(name) for name in ("ci", "other", "auditor", "nobody")}
+        identities["alice"] = pki.client("alice", uris=["spiffe://dev.invalid/person/alice"])
+        stack = cls(authority, pki, strangers, port, public_port, metrics_port, identities)
+        stack.write_settings()
+        authority.start()
+        authority.set_up()
+        stack.activate("policy", named(authority.policy_bytes, "other"))
+        stack.activate("policy", independent(authority.signers))
+        stack.serve()
+        return stack
+
+    @property
+    def settings(self) -> Path:
+        return self.authority.directory / "signer.toml"
+
+    @property
+    def crl(self) -> Path:
+        return self.pki.folder / "clients.crl"
+
+    @property
+    def web_log(self) -> Path:
+        return self.authority.directory / "web.log"
+
+    def write_settings(self, **changes: str) -> None:
+        """Put the real listeners into the settings file; `changes` are further lines of [web] as TOML."""
+        text = self.settings.read_text()
+        head, _, rest = text.partition("[web]\n")
+        _, keys, tail = rest.partition("[[keys]]")
+        folder = self.pki.folder
+        web = {
+            "bind": f'"127.0.0.1:{self.port}"',
+            "public_bind": f'"127.0.0.1:{self.public_port}"',
+            "metrics_bind": f'"127.0.0.1:{self.metrics_port}"',
+            "certificate": f'"{folder / "server.pem"}"',
+            "key": f'"{folder / "server.key"}"',
+            "client_ca": f'"{self.pki.pem}"',
+            "crl": f'"{self.crl}"',
+            "workers": "2",
+            "threads": "4",
+            **changes,
+        }
+        lines = "".join(f"{name} = {value}\n" for name, value in web.items())
+        self.settings.write_text(f"{head}[web]\n{lines}{keys}{tail}")
+
+    def serve(self) -> None:
+        with self.web_log.open("ab") as log:
+            self.web = subprocess.Popen(
+                [sys.executable, "-P", "-m", "signer.cli", "serve", "--config", str(self.settings)],
+                env={**os.environ, **HOSTILE_ENVIRONMENT},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.wait(self.is_up, what="web does not answer")
+
+    def is_up(self) -> bool:
+        assert self.web is not None
+        assert self.web.poll() is None, self.web_log.read_text()
+        try:
+            ready = self.request("GET", "/readyz", may_fail=True).status == 200
+            return ready and self.request("GET", "/livez", port=self.metrics_port).status == 200
+        except (urllib3.exceptions.HTTPError, OSError):
+            return False
+
+    def stop(self) -> None:
+        self.forget_connections()
+        if self.web is not None:
+            self.web.send_signal(signal.SIGTERM)
+            assert self.web.wait(30) == 0, self.web_log.read_text()[-2000:]
+        assert self.authority.stop() == 0, self.authority.log()[-2000:]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of the service."""
+        assert self.web is not None
+        assert self.authority.process is not None
+        heads = [psutil.Process(self.web.pid), psutil.Process(self.authority.process.pid)]
+        return [each for head in heads for each in (head, *head.children(recursive=True))]
+
+    def memory(self) -> int:
+        """Resident bytes of the web processes together."""
+        assert self.web is not None
+        head = psutil.Process(self.web.pid)
+        return sum(each.memory_info().rss for each in (head, *head.children(recursive=True)))
+
+    def wait(self, until: Callable[[], object], *, seconds: float = START, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not until():
+            assert time.monotonic() < deadline, what
+            time.sleep(0.05)
+
+    # Asking
+
+    def context(self, identity: Identity | None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.pki.pem))
+        if identity is not None:
+            context.load_cert_chain(identity.certificate, identity.key)
+        return context
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        by: str = "ci",
+        headers: Mapping[str, str] | None = None,
+        port: int = 0,
+        may_fail: bool = False,
+    ) -> Answer:
+        """Ask as one of the identities, on its kept connections; 5xx is written down unless it is expected."""
+        port = port or self.port
+        scheme = "http" if port == self.metrics_port else "https"
+        given = {"Content-Type": "application/json", **(headers or {})} if body is not None else dict(headers or {})
+        answered = self._pool(by, port).request(
+            method, f"{scheme}://127.0.0.1:{port}{path}", body=body, headers=given, retries=False, redirect=False
+        )
+        answer = Answer(answered.status, dict(answered.headers), answered.data)
+        if answer.status >= 500 and not may_fail:
+            self.failures.append(f"{method} {path[:80]}: {answer.status} {answer.body[:300]!r}")
+        return answer
+
+    def post(self, path: str, document: Any, **options: Any) -> Answer:
+        return self.request("POST", path, json.dumps(document).encode(), **options)
+
+    def ask(
+        self,
+        release: Release | Sequence[Subject],
+        evidence: Sequence[bytes],
+        *,
+        to: str = "/v1/signatures",
+        policy: str = "demo",
+        environment: str = "release",
+        key: str | None = None,
+        **options: Any,
+    ) -> Answer:
+        """Ask for a signature or a check."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        subjects = [release.subject] if isinstance(release, Release) else release
+        return self.post(to, question(subjects, evidence, policy, environment), headers=headers, **options)
+
+    def raw(self, request: bytes, *, by: Identity | None = None, context: ssl.SSLContext | None = None) -> bytes:
+        """Send bytes and read until the server closes; an end without any answer is raised."""
+        with self.connect(context or self.context(by or self.identities["ci"])) as connection:
+            connection.sendall(request)
+            received = b""
+            try:
+                while part := connection.recv(65536):
+                    received += part
+            except OSError:
+                if not received:
+                    raise
+            if not received:
+                raise ConnectionResetError
+            return received
+
+    def first(self, request: bytes, *, by: Identity | None = None) -> bytes:
+        """Send bytes and read what comes first; the server may keep the connection."""
+        with self.connect(self.context(by or self.identities["ci"])) as connection:
+            connection.sendall(request)
+            return connection.recv(65536)
+
+    def connect(self, context: ssl.SSLContext, *, name: str | None = "127.0.0.1", timeout: float = 15) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        try:
+            return context.wrap_socket(plain, server_hostname=name)
+        except BaseException:
+            plain.close()
+            raise
+
+    def is_let_in(self, identity: Identity | None, context: ssl.SSLContext | None = None) -> int | None:
+        """The status that one request gets, or None when TLS lets nothing through."""
+        request = b"GET /v1/decisions HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        try:
+            answer = self.raw(request, context=context or self.context(identity))
+        except (OSError, http.client.HTTPException):
+            return None
+        return int(answer.split()[1])
+
+    def forget_connections(self) -> None:
+        for pool in self._pools.values():
+            pool.clear()
+        self._pools.clear()
+
+    def _pool(self, by: str, port: int) -> urllib3.PoolManager:
+        # One pool for each thread: answers must not be told apart by luck.
+        key = (f"{by}/{threading.get_ident()}", port)
+        if key not in self._pools:
+            context = self.context(self.identities[by] if port == self.port else None)
+            self._pools[key] = urllib3.PoolManager(ssl_context=context, timeout=urllib3.Timeout(connect=5, read=60))
+        return self._pools[key]
+
+    # The record
+
+    def size(self) -> int:
+        """Leaves of the ledger."""
+        return self.authority.status().tree_size
+
+    @contextmanager
+    def unrecorded(self) -> Iterator[None]:
+        """Nothing that happens inside is a leaf: it is not judged, and no key is used."""
+        before = self.size()
+        yield
+        assert self.size() == before, "it left a leaf"
+
+    def leaves(self, start: int = 0) -> list[Leaf]:
+        reader = self.authority.reader()
+        return [decode_leaf(reader.leaf(index)) for index in range(start, reader.head().size)]
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """What web logged, each line as its object."""
+        return [json.loads(line) for line in self.web_log.read_text("ascii").splitlines()]
+
+    def metrics(self) -> str:
+        return self.request("GET", "/metrics", port=self.metrics_port).body.decode()
+
+    # What is good
+
+    def release(self, name: str = "shop.tar") -> Release:
+        """An artifact that nobody has seen, built from a commit of its own."""
+        number = next(self._numbers)
+        token = secrets.token_bytes(8) + number.to_bytes(4)
+        subject = Subject.of(name, {"sha256": sha256_hex(token)})
+        finished = datetime.now(UTC) - timedelta(minutes=5)
+        return Release(subject, sha256_hex(token)[:40], self.authority.signers, finished)
+
+    def sign_good(self, *, by: str = "ci", policy: str = "demo", **options: Any) -> Answer:
+        """A request that must be signed whenever the service is well."""
+        if by not in self._good:
+            fresh = self.release()
+            self._good[by] = (fresh, fresh.evidence())
+        release, evidence = self._good[by]
+        return self.ask(release, evidence, by=by, policy=policy, **options)
+
+    def activate(self, document: str, data: bytes) -> None:
+        reply = self.authority.activate(document, data)
+        assert type(reply).__name__ == "Done", reply
+
+
+def question(subjects: Sequence[Subject], evidence: Sequence[bytes], policy: str, environment: str) -> dict[str, Any]:
+    """The body of a request."""
+    return {
+        "policy": policy,
+        "environment": environment,
+        "subjects": [
+            {"name": each.name, "digest": {digest.algorithm: digest.value for digest in each.digests}}
+            for each in subjects
+        ],
+        "evidence": [{"content": base64.b64encode(item).decode()} for item in evidence],
+    }
+
+
+def edited(statement: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
+    """A statement, changed before it is signed."""
+    value = json.loads(statement)
+    change(value)
+    return json.dumps(value).encode()
+
+
+def signed_statement(receipt: Answer) -> dict[str, Any]:
+    """The statement inside the bundle of a receipt."""
+    (bundle,) = receipt.json["bundles"]
+    value = json.loads(base64.b64decode(bundle["bundle"]))
+    envelope = parse_envelope(json.dumps(value["dsseEnvelope"]).encode())
+    statement: dict[str, Any] = json.loads(envelope.payload)
+    return statement
+
+
+def named(policy: bytes, name: str) -> bytes:
+    """The same policy under another name."""
+    return policy.replace(b'name: "demo"', b'name: "%s"' % name.encode(), 1)
+
+
+def independent(signers: Mapping[str, ec.EllipticCurvePrivateKey]) -> bytes:
+    def block(name: str) -> str:
+        pem = spki_pem(signers[name].public_key())
+        return "\n".join(f"      {line}" for line in pem.strip().splitlines())
+
+    return (INDEPENDENT % (block("builder"), block("scanner"))).encode()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, each another."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
