@@ -61,6 +61,8 @@ class Sense:
     """The value that absence stands for, where there is one."""
     own: bool = False
     """True: it is compared with what the policy itself states, so no evidence can tell a smaller demand."""
+    latest: bool = False
+    """True: of what the entries made the latest decides, so that an entry fewer may uncover an older pass."""
     vague_absence: bool = False
     """True: being absent judges in another way, which is neither tighter nor looser."""
 
@@ -139,6 +141,8 @@ def written(value: Any) -> str:
 def _list_steps(sense: Sense, old: Sequence[str], new: Sequence[str]) -> Iterator[Step]:
     accepts = sense.kind is Kind.ACCEPTS
     more, fewer = (Direction.LOOSER, Direction.TIGHTER) if accepts else (Direction.TIGHTER, Direction.LOOSER)
+    if sense.latest:
+        fewer = Direction.UNCLEAR
     for sign, entries, others, direction in (("+", new, old, more), ("-", old, new, fewer)):
         for entry in entries:
             if entry in others:

@@ -147,7 +147,7 @@ VULNERABILITIES = RuleType(
     parameters=(
         Parameter(
             name="scanners",
-            sense=Sense(kind=Kind.ACCEPTS),
+            sense=Sense(kind=Kind.ACCEPTS, latest=True),
             kind="list of scanners",
             required=True,
             meaning="the trusted scanners that are accepted",

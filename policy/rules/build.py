@@ -343,7 +343,7 @@ TESTS = RuleType(
     parameters=(
         Parameter(
             name="testers",
-            sense=Sense(kind=Kind.ACCEPTS),
+            sense=Sense(kind=Kind.ACCEPTS, latest=True),
             kind="list of testers",
             required=True,
             meaning="the trusted testers that are accepted",

@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "init": ("signer.cli.policy_init:init", "Write a working policy of one level, with its tests beside it."),
         "lint": ("signer.cli.policy_lint:lint", "Find mistakes in a policy that the schema lets pass."),
         "explain": ("signer.cli.policy_explain:explain", "Say in sentences what a policy demands."),
+        "diff": ("signer.cli.policy_diff:diff", "Compare two policies: tighter, looser or unclear."),
         "test": ("signer.cli.policy_test:test", "Run the tests beside a policy, with coverage and mutants."),
     }
 )

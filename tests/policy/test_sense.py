@@ -14,6 +14,7 @@ from policy.rules.source import SOURCE_LEVELS
 from policy.sense import Direction, Kind, Sense, covers_name, covers_pattern, steps, weakened
 
 ACCEPTS = Sense(kind=Kind.ACCEPTS)
+LATEST = Sense(kind=Kind.ACCEPTS, latest=True)
 PATTERNS = Sense(kind=Kind.ACCEPTS, covers=covers_pattern)
 NAMES = Sense(kind=Kind.ACCEPTS, covers=covers_name)
 DEMANDS = Sense(kind=Kind.DEMANDS, absent=())
@@ -30,6 +31,8 @@ CHANGES: dict[str, tuple[Sense | None, Any, Any, list[str]]] = {
     "an accepted entry more": (ACCEPTS, ["a"], ["a", "b"], ["looser"]),
     "an accepted entry fewer": (ACCEPTS, ["a", "b"], ["a"], ["tighter"]),
     "an accepted entry for another": (ACCEPTS, ["a"], ["b"], ["looser", "tighter"]),
+    "one fewer of whom the latest decides": (LATEST, ["a", "b"], ["a"], ["unclear"]),
+    "one more of whom the latest decides": (LATEST, ["a"], ["a", "b"], ["looser"]),
     "accepted in another order": (ACCEPTS, ["a", "b"], ["b", "a"], []),
     "no list any more": (ACCEPTS, ["a"], None, ["looser"]),
     "a list where there was none": (ACCEPTS, None, ["a"], ["tighter"]),

@@ -152,3 +152,22 @@ def test_explain_refuses_an_environment_that_is_not_there(signer: Signer, tmp_pa
     refused = signer("policy", "explain", path, "--environment", "moon")
     assert refused.code == 2
     assert "the policy knows release" in refused.err
+
+
+def test_diff_ends_with_three_until_each_loosening_is_named(signer: Signer, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_bytes(encode(document()))
+    value = document()
+    value["rules"][4]["maxFailed"] = 1
+    value["rules"][5]["maxAge"] = "3d"
+    new.write_bytes(encode(value))
+    looser = signer("policy", "diff", old, new)
+    assert looser.code == 3
+    assert "looser   VUL-1  rules.VUL-1.maxAge: 2d → 3d" in looser.out
+    assert "--acknowledge TST-1 --acknowledge VUL-1" in looser.err
+    assert signer("policy", "diff", old, new, "--acknowledge", "VUL-1").code == 3
+    assert signer("policy", "diff", old, new, "--acknowledge", "VUL-1", "--acknowledge", "TST-1").code == 0
+    tighter = signer("policy", "diff", new, old, "-o", "json")
+    assert (tighter.code, tighter.document["result"]) == (0, "compared")
+    assert {change["direction"] for change in tighter.document["changes"]} == {"tighter"}
+    assert signer("policy", "diff", old, old, "-o", "json").document["result"] == "same"
