@@ -18,6 +18,9 @@ from signer.custodian.signing import Signing
 from signer.errors import Misconfigured, Refused, SignerError, Unavailable
 from signer.telemetry.logs import Log
 
+_CODES = {"stale": "stale", "payload": "internal"}
+"""What a caller is told of a failed outcome; every other reason is about the token."""
+
 
 class Commit:
     """The records of a turn, on their way to the ledger, and the answers that they permit."""
@@ -156,7 +159,9 @@ class Commit:
             case _ if ended.reason == "halted":
                 return failed(halted(ended.detail))
             case _:
-                return failed(Unavailable(ended.reason, ended.detail, remedy="send the request again"))
+                # The leaf says exactly what went wrong; the caller can only try again.
+                code = _CODES.get(ended.reason, "token-unavailable")
+                return failed(Unavailable(code, ended.detail, remedy="send the request again"))
 
     def _answer(self, claim: Claim, reply: Reply) -> None:
         if claim.key is not None:

@@ -58,6 +58,10 @@ class Workers(Protocol):
     def take_events(self) -> list[TokenEvent]:
         """What ended since the last call."""
 
+    @property
+    def waiting(self) -> bool:
+        """Whether work was queued that no worker has been asked for."""
+
     def next_wake(self) -> int | None:
         """When a turn is due although nobody speaks; CLOCK_MONOTONIC nanoseconds."""
 
@@ -115,7 +119,8 @@ class Server:
         self._tokens.turn(spoke)
         answers = self._authority.turn(arrivals, self._tokens.take_events())
         # Keys before answers: an ask that waits idles a token, an answer that waits idles nobody here.
-        self._tokens.turn(())
+        if self._tokens.waiting:
+            self._tokens.turn(())
         now = self._monotonic()
         for ticket, reply in answers:
             connection = self._waiting.pop(ticket, None)

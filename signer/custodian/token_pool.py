@@ -107,9 +107,9 @@ class TokenPool:
         return events
 
     @property
-    def pending(self) -> bool:
-        """Whether work is queued or asked."""
-        return bool(self._queue or self._asks or any(worker.ready and worker.busy for worker in self._workers))
+    def waiting(self) -> bool:
+        """Whether work is queued that no worker was asked for."""
+        return bool(self._queue or self._asks)
 
     def workers(self) -> Iterator[TokenProcess]:
         """The processes now alive, to watch their channels."""

@@ -49,9 +49,9 @@ class Tokens:
         return [event for pool in self._pools.values() for event in pool.take_events()]
 
     @property
-    def pending(self) -> bool:
-        """Whether any pool has work."""
-        return any(pool.pending for pool in self._pools.values())
+    def waiting(self) -> bool:
+        """Whether any pool has work that no worker was asked for."""
+        return any(pool.waiting for pool in self._pools.values())
 
     def turn(self, readable: Iterable[TokenProcess]) -> None:
         """One turn of every pool; channels of new workers join the selector, those of lost ones leave it."""

@@ -65,6 +65,8 @@ class FakeAuthority:
 
 
 class NoTokens:
+    waiting = False
+
     def turn(self, readable: Iterable[TokenProcess]) -> None: ...
     def take_events(self) -> list[TokenEvent]:
         return []

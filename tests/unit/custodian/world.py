@@ -82,7 +82,8 @@ class FakeLedger:
             self.journal.append("append fails")
             raise Unavailable("ledger-unavailable", "the answer was lost")
         self.journal += (f"durable {describe(entry.leaf)}" for entry in entries)
-        return Batch(first, len(self.bodies), "", tuple(entry.body for entry in entries), ())
+        size = len(self.bodies)
+        return Batch(first, size, f"checkpoint {size}", tuple(entry.body for entry in entries), ((),) * len(entries))
 
     def all(self) -> list[tuple[int, leaves.Leaf]]:
         return [(index, leaves.decode_leaf(body)) for index, body in enumerate(self.bodies)]
