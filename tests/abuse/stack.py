@@ -274,11 +274,19 @@ class Stack:
         heads = [psutil.Process(self.web.pid), psutil.Process(self.authority.process.pid)]
         return [each for head in heads for each in (head, *head.children(recursive=True))]
 
-    def memory(self) -> int:
-        """Resident bytes of the web processes together."""
+    @contextmanager
+    def bounded(self, limit: int) -> Iterator[None]:
+        """The web processes together never hold more than `limit` bytes beyond what they hold now, not for a moment."""
         assert self.web is not None
         head = psutil.Process(self.web.pid)
-        return sum(each.memory_info().rss for each in (head, *head.children(recursive=True)))
+        pids = [each.pid for each in (head, *head.children(recursive=True))]
+        for pid in pids:
+            # Linux: forget the highest resident size so far.
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        before = sum(map(highest, pids))
+        yield
+        grown = sum(map(highest, pids)) - before
+        assert grown < limit, f"grew by {grown} bytes"
 
     def wait(self, until: Callable[[], object], *, seconds: float = START, what: str) -> None:
         deadline = time.monotonic() + seconds
@@ -432,6 +440,12 @@ class Stack:
     def activate(self, document: str, data: bytes) -> None:
         reply = self.authority.activate(document, data)
         assert type(reply).__name__ == "Done", reply
+
+
+def highest(pid: int) -> int:
+    """The most bytes that were resident at once."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def question(subjects: Sequence[Subject], evidence: Sequence[bytes], policy: str, environment: str) -> dict[str, Any]:
