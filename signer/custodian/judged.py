@@ -142,13 +142,12 @@ def consider(judge: Judge, keys: Sequence[str], *, reader: Reader) -> Considered
     stored = {held.digest: held for held in reader.evidence_for(keys)}
     if stored.keys() - used:
         return Stale(reason="the ledger holds more evidence about these subjects")
-    for digest in used - stored.keys():
-        # Evidence about something else may stand in the ledger, or have arrived since web looked.
+    for digest in used - stored.keys() - new.keys():
+        # Evidence about something else than these subjects: web found it by its digest, and so must we.
         held = reader.evidence(digest)
-        if held is not None:
-            stored[digest] = held
-        elif digest not in new:
+        if held is None:
             raise Malformed("evidence-missing-bytes", "the facts rest on evidence that was neither kept nor sent")
+        stored[digest] = held
     if new.keys() - used:
         raise Malformed("malformed-frame", "evidence was sent that the facts do not rest on")
     return Considered(

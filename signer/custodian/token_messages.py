@@ -82,6 +82,8 @@ class Signed(_Message, frozen=True, kw_only=True, tag="signed"):
     """Results in the order of their jobs."""
 
     results: tuple[Result, ...]
+    elapsed: int
+    """Nanoseconds that the worker spent on them: what the custodian's own turns take does not count."""
 
 
 class Located(_Message, frozen=True, kw_only=True, tag="located"):

@@ -154,14 +154,14 @@ class TokenPool:
         try:
             messages, alive = worker.receive(now=now)
             for message in messages:
-                self._take(message, worker, now=now)
+                self._take(message, worker)
         except Malformed as fault:
             self._lose(worker, why=fault.detail, now=now)
             return
         if not alive:
             self._lose(worker, why="it ended", now=now)
 
-    def _take(self, message: FromWorker, worker: TokenProcess, *, now: int) -> None:
+    def _take(self, message: FromWorker, worker: TokenProcess) -> None:
         match message:
             case Ready():
                 worker.ready = True
@@ -173,7 +173,7 @@ class TokenPool:
             case Signed():
                 for result in message.results:
                     self._finish(worker.answered(result.number), result)
-                worker.measure(len(message.results), now=now)
+                worker.measure(len(message.results), elapsed=message.elapsed)
                 worker.proved = True
                 self._failures = 0
             case Located():

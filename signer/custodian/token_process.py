@@ -67,7 +67,6 @@ class TokenProcess:
         """When it last said something, CLOCK_MONOTONIC nanoseconds: a deep queue is not a hang."""
         self.pace = 0.0
         """Nanoseconds per job, smoothed; 0 while unknown."""
-        self._since = now
         self.proved = False
         """Whether it has answered anything since it became ready."""
         self._send(encode_frame(start))
@@ -100,7 +99,7 @@ class TokenProcess:
         for job in jobs:
             self._number += 1
             self._asked.append(_Asked(self._number, job))
-        self.heard = self._since = now
+        self.heard = now
         self._send(
             encode_frame(
                 Sign(
@@ -130,11 +129,10 @@ class TokenProcess:
             raise Malformed("malformed-frame", "the token worker answered what it was not asked")
         return self._asked.popleft().job
 
-    def measure(self, count: int, *, now: int) -> None:
-        """Learn the pace from `count` results that came in one answer."""
-        pace = (now - self._since) / count
+    def measure(self, count: int, *, elapsed: int) -> None:
+        """Learn the pace from `count` results that took the worker `elapsed` nanoseconds."""
+        pace = elapsed / count
         self.pace = pace if not self.pace else 0.7 * self.pace + 0.3 * pace
-        self._since = now
 
     def receive(self, *, now: int) -> tuple[list[FromWorker], bool]:
         """What it said, and whether it is still there; raises Malformed for anything but its language."""

@@ -183,7 +183,7 @@ def _sign_all(jobs: tuple[Job, ...], *, worker: TokenWorker, channel: socket.soc
         lost = result.scope in (Scope.SESSION.value, Scope.MODULE.value, Scope.NEVER.value)
         now = time.monotonic_ns()
         if lost or position == len(jobs) or now - flushed > FLUSH_AFTER_NS:
-            channel.sendall(encode_frame(Signed(results=tuple(waiting))))
+            channel.sendall(encode_frame(Signed(results=tuple(waiting), elapsed=now - flushed)))
             waiting, flushed = [], now
         if lost:
             # The rest of the batch was not started: the custodian gives it to the next worker.
