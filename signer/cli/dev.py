@@ -42,8 +42,9 @@ def dev(*, directory: Path, port: int, policy: Path | None, access: Path | None)
     """  # noqa: D301 - the backspace tells click not to wrap what follows
     from signer.dev.authority import Wishes, run_dev  # noqa: PLC0415 - the server's libraries load only here
 
-    def tell(line: str) -> None:
-        click.echo(clean(line).replace("DEV:", colour("DEV:", "yellow")))
+    def tell(text: str) -> None:
+        for line in text.splitlines():
+            click.echo(clean(line).replace("DEV:", colour("DEV:", "yellow")))
 
     run_dev(Wishes(directory=directory, port=port, policy=policy, access=access), tell=tell)
     return Result.silent(0)

@@ -84,22 +84,25 @@ def sign(
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
     answer = client_of(settings).sign(request, idempotency_key=idempotency_key or secrets.token_hex(16))
     parsed, first = _receipt(answer)
+    allow_dev = ""
     if trust_data is None:
         _require_same_subjects(first, wanted)
     else:
         # A development authority marks its signatures itself; whoever relies on one decides in `signer verify`.
-        verify_release(
+        release = verify_release(
             trust_data,
             bundle=first.bundle,
             receipt=answer,
             expect=Expectation(subjects=wanted, policy=policy, environment=environment),
             allow_dev=True,
         )
+        allow_dev = "--allow-dev " if release.trust.dev else ""
     if receipt is not None:
         write_file(receipt, answer)
     if bundle is not None:
         write_file(bundle, first.bundle)
-    return _result(parsed, wanted, bundle=bundle, receipt=receipt, trust=trust_path)
+    verify = None if bundle is None else f"signer verify {allow_dev}--trust {trust_path or 'TRUST'} --bundle {bundle}"
+    return _result(parsed, wanted, bundle=bundle, receipt=receipt, verified=trust_data is not None, verify=verify)
 
 
 def _receipt(answer: bytes) -> tuple[Receipt, ReceiptBundle]:
@@ -126,7 +129,13 @@ def _require_same_subjects(entry: ReceiptBundle, wanted: Sequence[Subject]) -> N
 
 
 def _result(
-    parsed: Receipt, wanted: Sequence[Subject], *, bundle: Path | None, receipt: Path | None, trust: str | None
+    parsed: Receipt,
+    wanted: Sequence[Subject],
+    *,
+    bundle: Path | None,
+    receipt: Path | None,
+    verified: bool,
+    verify: str | None,
 ) -> Result:
     policy = parsed.policy
     environment = clean(parsed.environment)
@@ -138,17 +147,14 @@ def _result(
     lines.append(f" request {clean(parsed.request_id)}  policy {version}")
     lines.append(
         " the bundle and the receipt verify with the trust file"
-        if trust is not None
+        if verified
         else " not verified here: no trust file is configured (SIGNER_TRUST)"
     )
     lines += [f" {name:<8} {path}" for name, path in (("bundle", bundle), ("receipt", receipt)) if path is not None]
     if bundle is None and receipt is None:
         lines.append(" nothing was kept: pass --bundle FILE and --receipt FILE")
-    if bundle is not None:
-        lines += [
-            f" next     signer verify --trust {trust or 'TRUST'} --bundle {bundle} \\",
-            f"            --subject sha256:{wanted[0].sha256}",
-        ]
+    if verify is not None:
+        lines += [f" next     {verify} \\", f"            --subject sha256:{wanted[0].sha256}"]
     return Result(
         name="signed",
         members={
@@ -160,7 +166,7 @@ def _result(
             "outcome_leaf": parsed.outcome.index,
             "bundle": None if bundle is None else str(bundle),
             "receipt": None if receipt is None else str(receipt),
-            "verified": trust is not None,
+            "verified": verified,
         },
         story="\n".join(lines),
     )

@@ -183,7 +183,7 @@ def test_the_printed_commands_do_what_they_say(own_authority: Running, tmp_path:
     printed = own_authority.output.read_text()
     commands = three_commands(own_authority.directory, policy="demo", environment="release")
     for command, code in zip(commands, (0, 10, 0), strict=True):
-        assert command in printed
+        assert command in (line.strip() for line in printed.splitlines())
         ran = subprocess.run(
             ["sh", "-c", command],
             env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path)},
@@ -194,6 +194,20 @@ def test_the_printed_commands_do_what_they_say(own_authority: Running, tmp_path:
             timeout=60,
         )
         assert ran.returncode == code, ran.stderr
+        # What a successful command proposes next works as it is printed.
+        _, proposes, proposed = ran.stderr.partition(" next     ")
+        if code == 0 and proposes:
+            follow = f". {own_authority.directory.root}/env; {proposed}"
+            followed = subprocess.run(
+                ["sh", "-c", follow],
+                env={"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
+            assert followed.returncode == 0, f"{proposed}\n{followed.stderr}"
 
 
 def test_a_directory_that_is_too_long_is_refused_in_words(tmp_path: Path) -> None:
