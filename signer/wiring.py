@@ -29,7 +29,7 @@ from signer.custodian.standing import Standing
 from signer.custodian.token_pool import TokenPlace
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
-from signer.dev.confinement import check_confined
+from signer.confinement import check_confined
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import parse_owner_act

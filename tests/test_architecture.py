@@ -66,6 +66,7 @@ ROOMS: Mapping[str, str] = {
     " signer.ledger.reader signer.db.engine",
     # composition
     "signer.settings": f"{FLOOR} msgspec",
+    "signer.confinement": f"{FLOOR} signer.settings signer.ledger.leaves",
     "signer.wiring": "signer policy cryptography sqlalchemy",
     "signer.dev": "signer policy cryptography trustme yaml click rich",
 }
