@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from policy.decision import Outcome
@@ -168,9 +169,24 @@ def digests(items: Iterable[Item]) -> tuple[str, ...]:
 
 
 def latest(items: Sequence[Received]) -> tuple[Received, ...]:
-    """The item received last. Items received together have no order among them: each of them has to satisfy."""
-    last = max(item.origin.received for item in items)
-    return tuple(item for item in items if item.origin.received == last)
+    """The items that no newer one answers for; each of them has to satisfy.
+
+    Newer is what was received later and, where both say when they were made, was not made earlier: a result that was
+    held back until now does not stand in for one that was made after it. Items received together have no order.
+    """
+    kept: list[Received] = []
+    made: datetime | None = None  # the latest time at which something received later was made
+    newest_first = sorted(items, key=lambda item: item.origin.received, reverse=True)
+    for _, group in groupby(newest_first, key=lambda item: item.origin.received):
+        together: list[Received] = list(group)
+        kept += [item for item in together if not kept or (made is not None and (_made(item) or made) > made)]
+        made = max((time for time in (made, *map(_made, together)) if time is not None), default=None)
+    return tuple(kept)
+
+
+def _made(item: TestResult | VulnerabilityScan) -> datetime | None:
+    """When the evidence was made, as its signer says."""
+    return item.finished if isinstance(item, VulnerabilityScan) else None
 
 
 def worst(judgements: Iterable[Judgement]) -> Judgement:

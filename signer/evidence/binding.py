@@ -9,7 +9,7 @@ source    the statement speaks of a commit of a repository, and provenance by a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from policy.facts import Bound, Origin
 from policy.trust import Builder, Trust
@@ -103,24 +103,40 @@ def place_evidence(
 ) -> Iterator[PlacedEvidence]:
     """Each item once, stored ones first and in receipt order, without those that count as absent.
 
+    What a signer said once is received once: wrapped into other bytes, or beside another signature, it is no news.
+
     Raises Malformed("subject-mismatch") for an item of the request about other artifacts: one that is `offered`, or
     not stored.
     """
     unique = {item.digest: item for item in items}
     known = sorted((digest for digest in unique if digest in stored), key=lambda digest: stored[digest].received)
+    said: set[tuple[str, object]] = set()
     for digest in [*known, *(digest for digest in unique if digest not in stored)]:
         item = unique[digest]
         if isinstance(item, UnverifiedAttestation):
             continue
         listed = _listed(item, subjects)
         if listed or is_about_source(item):
-            yield PlacedEvidence(item, listed, stored.get(digest))
+            news = _unsaid(item, said)
+            if news is not None:
+                yield PlacedEvidence(news, listed, stored.get(digest))
         elif digest in offered or digest not in stored:
             raise Malformed(
                 "subject-mismatch",
                 f"the evidence sha256:{digest} speaks of none of the requested digests",
                 remedy="send evidence about the artifact that is to be signed",
             )
+
+
+def _unsaid(
+    item: VerifiedAttestation | OpaqueDocument, said: set[tuple[str, object]]
+) -> VerifiedAttestation | OpaqueDocument | None:
+    """The item as said by those of its signers who had not said it before; None when all had. Adds to `said`."""
+    if isinstance(item, OpaqueDocument):
+        return item
+    keys = tuple(key for key in item.keys if (item.payload, key) not in said)
+    said.update((item.payload, key) for key in keys)
+    return replace(item, keys=keys) if keys else None
 
 
 def is_about_source(item: VerifiedAttestation | OpaqueDocument) -> bool:

@@ -69,6 +69,8 @@ class VerifiedAttestation:
 
     digest: str
     """sha256 of the exact evidence bytes, in hexadecimal."""
+    payload: str
+    """sha256 of the bytes that were signed: other evidence bytes around them say nothing new."""
     media_type: str
     keys: tuple[str, ...]
     """Names of the trusted keys that verified it, sorted."""
@@ -108,6 +110,7 @@ def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
     statement = parse_statement(envelope.payload)
     return VerifiedAttestation(
         digest=digest,
+        payload=sha256_hex(envelope.payload),
         media_type=media_type,
         keys=tuple(sorted(name for kid in kids for name in trusted.names[kid])),
         statement=statement,

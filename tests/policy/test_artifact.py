@@ -138,6 +138,25 @@ SCANS: dict[str, Case] = {
         FAIL,
         "1 critical",
     ),
+    "a clean scan that was held back does not stand in for a bad one made after it": (
+        {},
+        (
+            scanned("newer", vulnerabilities=with_severity("critical"), finished=ago(hours=1)),
+            scanned("held back", finished=ago(hours=2), received=2),
+        ),
+        FAIL,
+        "1 critical",
+    ),
+    "a clean scan made after both answers for them": (
+        {},
+        (
+            scanned("newer", vulnerabilities=with_severity("critical"), finished=ago(hours=2)),
+            scanned("held back", finished=ago(hours=3), received=2),
+            scanned("newest", finished=ago(hours=1), received=3),
+        ),
+        PASS,
+        "",
+    ),
     "scans received together all have to be clean": (
         {},
         (scanned(), scanned("twin", vulnerabilities=with_severity("critical"))),

@@ -238,6 +238,33 @@ def test_stored_evidence_comes_first_in_receipt_order() -> None:
     assert [item.origin.submitter for item in found] == [None, "robot:ci", None, None]
 
 
+def test_a_statement_said_again_in_other_bytes_keeps_its_first_receipt() -> None:
+    passed, failed = suite_statement([SHOP]), suite_statement([SHOP], failed=1)
+    first, then = attest(passed, BUILDER), attest(failed, BUILDER)
+    stored = {sha256_hex(first): Stored(4, None), sha256_hex(then): Stored(5, None)}
+    for again in (first + b" ", attest(passed, BUILDER)):
+        both = {**stored, sha256_hex(again): Stored(6, None)}
+        for found in (facts_of(first, then, again, stored=stored), facts_of(first, then, again, stored=both)):
+            assert [(item.passed, item.failed, item.origin.received) for item in found.tests] == [
+                (128, 0, 4),
+                (128, 1, 5),
+            ]
+
+
+def test_a_signer_beside_another_who_said_it_before_brings_nothing_of_the_others() -> None:
+    statement = suite_statement([SHOP])
+    by_builder = attest(statement, BUILDER)
+    merged = json.loads(by_builder)
+    merged["signatures"] += json.loads(attest(statement, SCANNER))["signatures"]
+    both = json.dumps(merged).encode()
+    found = facts_of(by_builder, both, stored={sha256_hex(by_builder): Stored(4, None)})
+    assert [(item.tester, item.origin.key) for item in found.tests] == [("demo-tester", "builder"), (None, "scanner")]
+    # The other way round the builder is the one who has not said it yet.
+    by_scanner = attest(statement, SCANNER)
+    found = facts_of(by_scanner, both, stored={sha256_hex(by_scanner): Stored(4, None)})
+    assert [item.tester for item in found.tests] == [None, "demo-tester"]
+
+
 OTHER = "d" * 40
 
 
