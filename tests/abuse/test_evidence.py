@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Abuse cases E: evidence that is genuine and still proves nothing, and evidence that is not genuine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import select
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+
+from signer.custodian.commands import Activate, Failed, NotSigned
+from signer.dev import attestations
+from signer.domain.digest import Digest
+from signer.domain.subject import Subject
+from signer.formats.dsse import IN_TOTO
+from signer.ledger.leaves import Decision
+from tests.abuse.stack import Release, Stack, edited, signed_statement
+from tests.unit.custodian.world import World as CustodianWorld
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def denied(stack: Stack, release: Release, evidence: list[bytes], rule: str, *, policy: str = "demo") -> str:
+    """Judged, recorded and denied by one rule; what it found."""
+    before = stack.size()
+    answer = stack.ask(release, evidence, policy=policy)
+    assert answer.said == (403, "denied"), answer.body[:600]
+    assert stack.size() == before + 1, "a denial is one leaf and no outcome"
+    finding = answer.finding(rule)
+    assert finding["outcome"] == "fail"
+    assert finding["required"]
+    assert finding["remedy"]
+    return f"{finding['title']}; {finding['found']}"
+
+
+def missing(stack: Stack, release: Release, evidence: list[bytes], rule: str) -> str:
+    """Judged, recorded and not decided for want of evidence."""
+    answer = stack.ask(release, evidence)
+    assert answer.said == (409, "evidence-missing"), answer.body[:600]
+    finding = answer.finding(rule)
+    assert finding["outcome"] == "unknown"
+    return str(finding["title"])
+
+
+def unjudged(stack: Stack, release: Release, evidence: list[bytes], code: str, status: int = 422) -> None:
+    with stack.unrecorded():
+        assert stack.ask(release, evidence).said == (status, code)
+
+
+def test_E01_an_attestation_of_another_digest_is_not_judged(stack: Stack) -> None:
+    mine, theirs = stack.release(), stack.release()
+    for item in (theirs.provenance(), theirs.sbom(), theirs.tests(), theirs.scan()):
+        unjudged(stack, mine, [item], "subject-mismatch")
+    unjudged(stack, mine, [*mine.evidence(), theirs.sbom()], "subject-mismatch")
+
+
+def test_E02_only_the_wanted_digest_is_signed(stack: Stack) -> None:
+    mine, attackers = stack.release(), stack.release("evil.tar")
+    both = (mine.subject, attackers.subject)
+    answer = stack.ask(
+        mine, [mine.provenance(*both), mine.source(), mine.tests(*both), mine.scan(*both), mine.sbom(*both)]
+    )
+    assert answer.status == 200
+    assert signed_statement(answer)["subject"] == [{"name": "shop.tar", "digest": {"sha256": mine.subject.sha256}}]
+    # Asked beside a digest of which nobody attested anything, neither is signed.
+    assert stack.ask([mine.subject, stack.release("other.tar").subject], []).said == (409, "evidence-missing")
+
+
+def with_digests(release: Release, **digests: str) -> Callable[[dict[str, Any]], None]:
+    def change(value: dict[str, Any]) -> None:
+        value["subject"][0]["digest"].update(digests)
+
+    return change
+
+
+def test_E03_every_accepted_digest_must_agree(stack: Stack) -> None:
+    release = stack.release()
+    statement = attestations.sbom_statement([release.subject], created=release.finished)
+    # sha256 differs; a weaker or stronger digest, or the commit, agrees.
+    strong = {"sha512": "5" * 128}
+    wanted = Subject("shop.tar", (*release.subject.digests, Digest("sha512", "5" * 128)))
+    for extra in ({"sha1": "1" * 40}, {"gitCommit": release.commit}, strong, {"md5": "1" * 32}):
+        item = release.by("builder", edited(statement, with_digests(release, sha256="f" * 64, **extra)))
+        with stack.unrecorded():
+            assert stack.ask([wanted], [item]).said == (422, "subject-mismatch")
+    # sha256 agrees and sha512 does not.
+    item = release.by("builder", edited(statement, with_digests(release, sha512="6" * 128)))
+    with stack.unrecorded():
+        assert stack.ask([wanted], [item]).said == (422, "subject-mismatch")
+
+
+def test_E04_a_name_stands_for_one_digest(stack: Stack) -> None:
+    release = stack.release()
+    twin = Subject.of(release.subject.name, {"sha256": "e" * 64})
+    unjudged(stack, release, [release.sbom(release.subject, twin)], "evidence-invalid")
+    with stack.unrecorded():
+        assert stack.ask([release.subject, twin], []).said == (400, "invalid-subject")
+
+
+def test_E05_the_type_is_part_of_what_was_signed(stack: Stack) -> None:
+    release = stack.release()
+    statement = attestations.sbom_statement([release.subject], created=release.finished)
+
+    def typed(kind: str) -> bytes:
+        return release.by("builder", edited(statement, lambda value: value.update(predicateType=kind)))
+
+    unjudged(stack, release, [typed("")], "evidence-invalid")
+    # Declared as a test result or a scan, an SBOM does not parse as one.
+    unjudged(stack, release, [typed("https://in-toto.io/attestation/test-result/v0.1")], "evidence-invalid")
+    unjudged(stack, release, [typed("https://slsa.dev/provenance/v1")], "evidence-invalid")
+    # Of an unknown type it is kept unread and satisfies nothing.
+    missing(stack, release, release.evidence(sbom=typed("https://example.invalid/sbom")), "SBM-1")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/vnd.in-toto+json ", "application/json", "APPLICATION/X"])
+def test_E05_a_swapped_payload_type_breaks_the_signature(stack: Stack, kind: str) -> None:
+    release = stack.release()
+    envelope = json.loads(release.sbom())
+    assert envelope["payloadType"] == IN_TOTO
+    swapped = json.dumps({**envelope, "payloadType": kind}).encode()
+    missing(stack, release, release.evidence(sbom=swapped), "SBM-1")
+    # Signed under another type it is no statement, whatever its bytes say.
+    statement = base64.b64decode(envelope["payload"])
+    other = attestations.attest(statement, stack.authority.signers["builder"], payload_type=kind)
+    unjudged(stack, release, [other], "evidence-invalid")
+
+
+BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no statement type": lambda value: value.pop("_type"),
+    "another statement type": lambda value: value.update(_type="https://in-toto.io/Statement/v0.1"),
+    "no predicate": lambda value: value.pop("predicate"),
+    "an empty predicate": lambda value: value.update(predicate={}),
+    "a predicate that is text": lambda value: value.update(predicate="x"),
+    "no builder": lambda value: value["predicate"]["runDetails"].pop("builder"),
+    "a builder id that is a list": lambda value: value["predicate"]["runDetails"]["builder"].update(id=["x"]),
+    "no external parameters": lambda value: value["predicate"]["buildDefinition"].pop("externalParameters"),
+    "dependencies that are text": lambda value: value["predicate"]["buildDefinition"].update(resolvedDependencies="x"),
+    "no subject": lambda value: value.update(subject=[]),
+    "a subject without digest": lambda value: value.update(subject=[{"name": "a"}]),
+    "a subject with an empty digest": lambda value: value.update(subject=[{"name": "a", "digest": {}}]),
+    "a digest in upper case": lambda value: value["subject"][0]["digest"].update(sha256="A" * 64),
+}
+
+
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN.keys())
+def test_E06_a_signed_statement_that_does_not_parse_is_never_passed_over(
+    stack: Stack, change: Callable[[dict[str, Any]], object]
+) -> None:
+    release = stack.release()
+    statement = attestations.provenance_statement([release.subject], finished=release.finished, commit=release.commit)
+    broken = release.by("builder", edited(statement, change))
+    unjudged(stack, release, [broken], "evidence-invalid")
+    # Also beside everything that is good.
+    unjudged(stack, release, [*release.evidence(), broken], "evidence-invalid")
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"\xff", b"null", b"[]", b'"text"'])
+def test_E06_signed_bytes_that_are_no_statement_are_never_passed_over(stack: Stack, payload: bytes) -> None:
+    release = stack.release()
+    unjudged(stack, release, [release.by("builder", payload)], "malformed-json", 400)
+
+
+def test_E07_nothing_satisfies_nothing(stack: Stack) -> None:
+    release = stack.release()
+    answer = stack.ask(release, [])
+    assert answer.said == (409, "evidence-missing")
+    assert {each["outcome"] for each in answer.json["violations"]} == {"unknown"}
+    envelope = json.loads(release.sbom())
+    unjudged(stack, release, [json.dumps({**envelope, "signatures": []}).encode()], "evidence-invalid")
+    unjudged(stack, release, [json.dumps({**envelope, "signatures": [{"sig": ""}]}).encode()], "evidence-invalid")
+    # All but one kind, each in turn.
+    for name, rule in (
+        ("provenance", "BLD-1"),
+        ("source", "SRC-2"),
+        ("tests", "TST-1"),
+        ("scan", "VUL-1"),
+        ("sbom", "SBM-1"),
+    ):
+        fresh = stack.release()
+        missing(stack, fresh, fresh.evidence(**{name: None}), rule)
+
+
+def test_E08_a_key_counts_once_however_often_it_signed(stack: Stack) -> None:
+    release = stack.release()
+    envelope = json.loads(release.tests())
+    (signature,) = envelope["signatures"]
+    r, s = decode_dss_signature(base64.b64decode(signature["sig"]))
+    twin = base64.b64encode(encode_dss_signature(r, P256_ORDER - s)).decode()
+    envelope["signatures"] = [signature, {**signature, "keyid": "another"}, {"keyid": "a third", "sig": twin}]
+    answer = stack.ask(release, release.evidence(tests=json.dumps(envelope).encode()))
+    assert answer.status == 200
+    decision = stack.request("GET", f"/v1/decisions/{answer.json['request_id']}").json
+    (finding,) = [each for each in decision["findings"] if each["rule"] == "TST-1"]
+    assert len(finding["evidence"]) == 1
+    # By a builder who signs thrice, the tests are still the builder's.
+    with_three = json.dumps(envelope).encode()
+    denied(stack, release, [with_three], "TST-1", policy="independent")
+
+
+def test_E08_no_policy_gives_one_key_two_names_and_no_owner_signs_twice(stack: Stack) -> None:
+    policy = stack.authority.policy_bytes.replace(b"version: 1", b"version: 2", 1)
+    head, _, rest = policy.partition(b"    scanner: |\n")
+    builder = head.partition(b"    builder: |\n")[2]
+    _, _, tail = rest.partition(b"-----END PUBLIC KEY-----\n")
+    doubled = head + b"    scanner: |\n" + builder + tail
+    reply: Any = stack.authority.activate("policy", policy, owners=1)
+    assert (reply.family, reply.code) == ("refused", "owner-threshold")
+    (one, _) = stack.authority.sign_act("policy", 2, Digest.of(policy).value)
+    again = stack.authority.sign_act("policy", 2, Digest.of(policy).value, owners=1)
+    for signatures in ((one, one), (one, *again)):
+        reply = stack.authority.ask(
+            Activate(principal="operator:0", document="policy", data=policy, signatures=signatures), admin=True
+        )
+        assert (reply.family, reply.code) == ("refused", "owner-threshold")
+    reply = stack.authority.ask(
+        Activate(
+            principal="operator:0",
+            document="policy",
+            data=doubled,
+            signatures=stack.authority.sign_act("policy", 2, Digest.of(doubled).value),
+        ),
+        admin=True,
+    )
+    assert (reply.family, reply.code) == ("malformed", "policy-invalid")
+    assert "is the same as" in reply.detail
+
+
+def test_E09_a_key_id_vouches_for_nothing(stack: Stack) -> None:
+    release = stack.release()
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    trusted = json.loads(release.tests())["signatures"][0]["keyid"]
+    forged = json.loads(attestations.attest(attestations.suite_statement([release.subject]), stranger))
+    forged["signatures"][0]["keyid"] = trusted
+    missing(stack, release, release.evidence(tests=json.dumps(forged).encode()), "TST-1")
+    # Nor does a foreign key id take anything from a good signature.
+    good = json.loads(release.tests())
+    for keyid in ("", "none", trusted[::-1], "HS256", "x" * 5000):
+        good["signatures"][0]["keyid"] = keyid
+        fresh = release.evidence(tests=json.dumps(good).encode())
+        assert stack.ask(release, fresh, to="/v1/checks").status == 200
+
+
+def test_E10_a_builder_is_key_and_id_together(stack: Stack) -> None:
+    release = stack.release()
+    named = release.provenance(builder_id="https://dev.invalid/hardened")
+    assert "key is trusted, the builder id differs" in denied(
+        stack, release, release.evidence(provenance=named), "BLD-1"
+    )
+    # Another trusted key under the builder's id: the scanner cannot build.
+    other = stack.release()
+    assert "builder id is trusted, the key differs" in denied(
+        stack, other, other.evidence(provenance=other.provenance(by="scanner")), "BLD-1"
+    )
+    # A claim of isolation inside the provenance is nobody's business.
+    boasting = stack.release()
+    statement = attestations.provenance_statement(
+        [boasting.subject], finished=boasting.finished, commit=boasting.commit
+    )
+    claimed = edited(
+        statement, lambda value: value["predicate"]["runDetails"]["builder"].update(version={"isolation": "hardened"})
+    )
+    answer = stack.ask(boasting, boasting.evidence(provenance=boasting.by("builder", claimed)), to="/v1/checks")
+    (finding,) = [each for each in answer.json["findings"] if each["rule"] == "BLD-2"]
+    assert "isolation ephemeral" in finding["found"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "told"),
+    [
+        pytest.param({"parameters": {"inputs": {"debug": True}}}, "BLD-1", "inputs.debug", id="an input"),
+        pytest.param({"parameters": {"vars": {"A": "1"}}}, "BLD-1", "vars.A", id="a variable"),
+        pytest.param({"parameters": {"workflow.ref": "x"}}, "BLD-1", '\\"workflow.ref\\"', id="a name with a dot"),
+        pytest.param({"parameters": {"Workflow": {"ref": "x"}}}, "BLD-1", "Workflow.ref", id="a name in another case"),
+        pytest.param({"build_type": "https://example.invalid/make"}, "BLD-1", "build type", id="another build type"),
+        pytest.param({"ref": "refs/heads/hotfix"}, "SRC-1", "refs/heads/hotfix", id="another branch"),
+        pytest.param({"ref": "refs/heads/main2"}, "SRC-1", "refs/heads/main2", id="a branch that begins alike"),
+        pytest.param({"ref": "refs/tags/v1/x"}, "SRC-1", "refs/tags/v1/x", id="a tag in a folder"),
+        pytest.param({"ref": "main"}, "SRC-1", "main", id="a short ref"),
+        pytest.param({"ref": "refs/pull/1/merge"}, "SRC-1", "refs/pull/1/merge", id="a pull request"),
+    ],
+)
+def test_E11_expectations_are_exhaustive(stack: Stack, changes: dict[str, Any], rule: str, told: str) -> None:
+    release = stack.release()
+    changed = dict(changes)
+    found = denied(stack, release, release.evidence(provenance=release.provenance(**changed)), rule)
+    assert told.replace("\\", "") in found.replace("\\", "")
+
+
+URIS = [
+    "https://evil.invalid@github.com/acme/shop",
+    "https://evil.invalid\\@github.com/acme/shop",
+    "https://github.com\t/acme/shop",
+    "https://github.com./acme/shop",
+    "https://GitHub.com/acme/shop",
+    "https://github.com/acme/%73hop",
+    "https://github.com/acme/../acme/shop",
+    "https://github.com/acme//shop",
+    "https://github.com/acme/shop/",
+    "https://github.com/acme/shop?x",
+    "https://github.com/acme/shop#x",
+    "https://github.com/acme/sh\u043ep",
+    "https://github.com/acme/shop\u202e",
+    "https://g\u0131thub.com/acme/shop",
+    "https://github.com:443/acme/shop",
+    "ssh://git@github.com/acme/shop",
+    "http://github.com/acme/shop",
+    "file:///acme/shop",
+    "//github.com/acme/shop",
+    "github.com/acme/shop",
+]
+
+
+@pytest.mark.parametrize("uri", URIS)
+def test_E12_a_source_uri_has_one_reading(stack: Stack, uri: str) -> None:
+    release = stack.release()
+    statement = attestations.provenance_statement([release.subject], finished=release.finished, commit=release.commit)
+
+    def change(value: dict[str, Any]) -> None:
+        value["predicate"]["buildDefinition"]["externalParameters"]["workflow"]["repository"] = uri
+
+    unjudged(stack, release, [release.by("builder", edited(statement, change))], "evidence-invalid")
+
+
+@pytest.mark.parametrize(
+    "repository",
+    ["github.com/acme/shop-evil", "github.com/acme/shopping", "github.com/acme-shop/shop", "github.com/acme/shop/x",
+     "github.com/acme/Shop", "github.com.evil.invalid/acme/shop", "github.community/acme/shop",
+     "evil.invalid/github.com/acme/shop"],
+)  # fmt: skip
+def test_E14_a_neighbour_is_another_repository(stack: Stack, repository: str) -> None:
+    release = stack.release()
+    evidence = release.evidence(
+        provenance=release.provenance(repository=repository), source=release.source(repository=repository)
+    )
+    assert repository in denied(stack, release, evidence, "SRC-1")
+
+
+def test_E17_a_scan_is_of_this_digest_and_in_order(stack: Stack) -> None:
+    now = datetime.now(UTC)
+    release, retagged = stack.release("shop:1.0"), stack.release("shop:1.0")
+    unjudged(stack, release, release.evidence(scan=retagged.scan()), "subject-mismatch")
+    old = {"finished": now - timedelta(days=3)}
+    stale = {"database_updated": now - timedelta(days=3)}
+    early = {"finished": release.finished - timedelta(minutes=30)}
+    ahead = {"database_updated": now + timedelta(minutes=30)}
+    for changes, told in (
+        (old, "old"),
+        (stale, "database"),
+        (early, "before the build"),
+        (ahead, "database"),
+    ):
+        fresh = stack.release()
+        assert told in denied(stack, fresh, fresh.evidence(scan=fresh.scan(**changes)), "VUL-1")
+
+
+def test_E18_tests_by_the_builder_are_not_independent(stack: Stack) -> None:
+    release = stack.release()
+    assert "builder" in denied(stack, release, [release.tests(by="builder")], "TST-1", policy="independent")
+    other = stack.release()
+    assert stack.ask(other, [other.tests(by="scanner")], policy="independent").status == 200
+
+
+def test_E20_evidence_from_the_future_is_refused(stack: Stack) -> None:
+    future = datetime.now(UTC) + timedelta(minutes=10)
+    release = stack.release()
+    assert "future" in denied(stack, release, release.evidence(scan=release.scan(finished=future)), "VUL-1")
+    built = stack.release()
+    assert "future" in denied(stack, built, built.evidence(provenance=built.provenance(finished=future)), "BLD-1")
+
+
+def test_E20_nothing_is_judged_while_the_clock_goes_backwards() -> None:
+    # The machine's own clock cannot be turned in a test: the authority between fakes.
+    world = CustodianWorld()
+    assert isinstance(world.ask(world.denied()), NotSigned)
+    world.clock.time -= timedelta(hours=1)
+    reply = world.ask(world.decide())
+    assert isinstance(reply, Failed)
+    assert (reply.family, reply.code) == ("unavailable", "time-untrusted")
+    assert world.tokens.jobs == []
+
+
+def test_E21_a_newer_failing_result_cannot_be_withheld(stack: Stack) -> None:
+    release = stack.release()
+    good = release.evidence()
+    assert stack.ask(release, good).status == 200
+    bad = release.scan(finished=release.finished + timedelta(minutes=1), vulnerabilities=[("CVE-2026-1", "critical")])
+    assert stack.post("/v1/evidence", keeping(bad)).status == 201
+    assert "CVE-2026-1" in denied(stack, release, good, "VUL-1")
+    # Nor by sending the older one again as other bytes: the statement is the same, and its receipt is no news.
+    scan = good[3]
+    r, s = decode_dss_signature(base64.b64decode(json.loads(scan)["signatures"][0]["sig"]))
+    twin = json.loads(scan)
+    twin["signatures"][0]["sig"] = base64.b64encode(encode_dss_signature(r, P256_ORDER - s)).decode()
+    for again in (scan + b" ", json.dumps(twin).encode(), json.dumps({**json.loads(scan), "x": 1}).encode()):
+        assert "CVE-2026-1" in denied(stack, release, [again], "VUL-1")
+    # Nor by failing tests that somebody else withholds.
+    failing = release.tests(failed=1, passed=2)
+    assert stack.post("/v1/evidence", keeping(failing)).status == 201
+    denied(stack, release, good, "TST-1")
+
+
+def keeping(*items: bytes) -> dict[str, Any]:
+    return {"policy": "demo", "evidence": [{"content": base64.b64encode(item).decode()} for item in items]}
+
+
+def test_E22_one_good_item_many_times_is_one_item(stack: Stack) -> None:
+    first, *rest = (stack.release(f"part-{number}") for number in range(4))
+    provenance = first.provenance()
+    respelled = [provenance, *(provenance + b" " * number for number in range(1, 10))]
+    answer = stack.ask([each.subject for each in (first, *rest)], [*first.evidence(provenance=None), *respelled])
+    assert answer.said == (409, "evidence-missing")
+    for rule in ("BLD-1", "TST-1", "VUL-1", "SBM-1"):
+        assert answer.finding(rule)["outcome"] == "unknown"
+    (leaf,) = [each for each in stack.leaves(stack.size() - 1) if isinstance(each, Decision)]
+    assert (leaf.verdict, leaf.count) == ("deny", 4)
+    # Each subject with evidence of its own, and one that lacks one kind.
+    for index in range(4):
+        others = [stack.release(f"part-{number}") for number in range(4)]
+        evidence = [
+            item
+            for number, each in enumerate(others)
+            for item in each.evidence(**({"scan": None} if number == index else {}))
+        ]
+        answer = stack.ask([each.subject for each in others], evidence)
+        assert answer.said == (409, "evidence-missing")
+        assert [each["rule"] for each in answer.json["violations"]] == ["VUL-1"]
+
+
+def test_E23_nothing_follows_a_url(stack: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bait:
+        host = f"127.0.0.1:{bait.getsockname()[1]}"
+        release = stack.release()
+        urls = [
+            f"https://{host}/a",
+            f"http://{host}/a",
+            "http://169.254.169.254/latest/meta-data/",
+            "file:///etc/passwd",
+        ]
+        before = outgoing(stack)
+        for url in urls:
+            provenance = attestations.provenance_statement(
+                [release.subject], finished=release.finished, commit=release.commit, builder_id=url, build_type=url
+            )
+            repository = attestations.provenance_statement(
+                [release.subject], finished=release.finished, repository=f"{host}/acme/shop"
+            )
+            scan = release.scan(scanner_uri=url)
+            statement = edited(
+                attestations.sbom_statement([release.subject], created=release.finished),
+                lambda value, url=url: value["subject"][0].update(uri=url, downloadLocation=url),  # type: ignore[misc]
+            )
+            for item in (release.by("builder", provenance), release.by("builder", repository), scan,
+                         release.by("builder", statement), release.source(verifier=url)):  # fmt: skip
+                assert stack.ask(release, [item]).status in (403, 409, 422)
+            assert outgoing(stack) <= before
+        assert select.select([bait], [], [], 0.5)[0] == [], "somebody came"
+
+
+def outgoing(stack: Stack) -> set[tuple[str, int]]:
+    """Where the processes of the service are connected to, callers of the listeners left out."""
+    ports = {stack.port, stack.public_port, stack.metrics_port}
+    return {
+        (each.raddr.ip, each.raddr.port)
+        for process in stack.processes()
+        for each in process.net_connections("inet")
+        if each.raddr and each.laddr.port not in ports
+    }
