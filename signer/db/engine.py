@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +26,7 @@ FILE_MODE = 0o640
 """Web reads the ledger through its group; SQLite gives its side files the same mode."""
 
 _BUSY_MILLISECONDS = 2000
+_LOOK_SECONDS = 1.0
 _WRITER: Mapping[str, tuple[str, int | str]] = {
     # pragma: (what is set, what must be read back)
     "journal_mode": ("wal", "wal"),
@@ -66,10 +68,16 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
         connection.isolation_level = None
         _assert_settings(connection, settings, path)
         record.info["file"] = _identity(path)
+        record.info["looked"] = time.monotonic()
 
     @event.listens_for(engine, "checkout")
     def checked_out(_connection: sqlite3.Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        # SQLite goes on writing to a file that was moved or deleted: durable, and in no ledger that anyone reads.
+        # SQLite goes on with a file that was moved or deleted: durable, and in no ledger that anyone reads. The writer
+        # looks before each transaction; a reader looks now and then, for each look costs its threads a switch.
+        now = time.monotonic()
+        if read_only and now - record.info["looked"] < _LOOK_SECONDS:
+            return
+        record.info["looked"] = now
         if record.info["file"] != _identity(path):
             raise DisconnectionError(f"{path} is not the file that was opened")
 
