@@ -213,9 +213,10 @@ def _misses(judgements: list[Judgement]) -> int:
 def _judge_rule(rule: Rule, case: Case) -> Judgement:
     try:
         judgement = rule.judge(case)
+        hollow = judgement.outcome is Outcome.PASS and not judgement.evidence
     except Exception as fault:  # noqa: BLE001 - whatever a rule raises must end as unknown, and unknown denies (I5)
         return unknown(f"the rule ended with {type(fault).__name__}", remedy="report this as a defect: signer doctor")
-    if judgement.outcome is Outcome.PASS and not judgement.evidence:
+    if hollow:
         return unknown("the rule passed without counting any evidence", remedy="report this as a defect: signer doctor")
     return judgement
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
@@ -350,12 +351,13 @@ def test_E17_a_scan_is_of_this_digest_and_in_order(stack: Stack) -> None:
     stale = {"database_updated": now - timedelta(days=3)}
     early = {"finished": release.finished - timedelta(minutes=30)}
     ahead = {"database_updated": now + timedelta(minutes=30)}
-    for changes, told in (
+    cases: list[tuple[dict[str, Any], str]] = [
         (old, "old"),
         (stale, "database"),
         (early, "before the build"),
         (ahead, "database"),
-    ):
+    ]
+    for changes, told in cases:
         fresh = stack.release()
         assert told in denied(stack, fresh, fresh.evidence(scan=fresh.scan(**changes)), "VUL-1")
 
@@ -470,5 +472,5 @@ def outgoing(stack: Stack) -> set[tuple[str, int]]:
         (each.raddr.ip, each.raddr.port)
         for process in stack.processes()
         for each in process.net_connections("inet")
-        if each.raddr and each.laddr.port not in ports
+        if each.status == psutil.CONN_ESTABLISHED and each.laddr.port not in ports
     }
