@@ -28,7 +28,8 @@ from policy.rules import RULES
 from policy.rules.build import ProvenanceDemand
 from policy.schema import PolicyError, Section
 from policy.strict_yaml import YamlError, load
-from policy.trust import Trust, read_trust
+from policy.trust import Trust
+from policy.trust_document import read_trust
 
 SCHEMA: Final = "signing-policy/v1"
 POLICY_RULE: Final = "POLICY"

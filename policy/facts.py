@@ -21,6 +21,26 @@ Bound = Literal["subject", "source", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateIdentity:
+    """Who signed, where a certificate of a pinned trusted root says it: names may be registered again, ids may not."""
+
+    root: str
+    """Name of the pinned root under which signature, certificate, log entry and time verified."""
+    issuer: str
+    """The identity provider, for example https://token.actions.githubusercontent.com."""
+    subject: str
+    """The certificate's only URI or e-mail address: for a workflow its file and ref."""
+    workflow: str | None = None
+    """The build signer: the (reusable) workflow that did the work."""
+    repository: str | None = None
+    """Canonical source repository, `github.com/acme/shop`."""
+    repository_id: str | None = None
+    owner_id: str | None = None
+    commit: str | None = None
+    ref: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where one piece of evidence comes from and what it speaks of."""
 
@@ -29,7 +49,8 @@ class Origin:
     attested: bool
     """True: the signature verified under a key that the policy trusts. False: submitted only."""
     key: str | None
-    """Name of the trusted key that verified it; None when submitted."""
+    """Name of the trusted key or identity that verified it; None when submitted, or when no entry of the policy has
+    the identity that signed."""
     submitter: str | None
     """Who submitted it, as the ledger recorded; None while unknown."""
     bound: Bound
@@ -37,6 +58,8 @@ class Origin:
     """Indices of the requested subjects that this evidence speaks of, ascending."""
     received: int
     """Receipt order in the ledger: smaller was received earlier."""
+    identity: CertificateIdentity | None = None
+    """What the certificate of keyless-signed evidence says; None when a key of the policy verified it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +131,10 @@ class Vulnerability:
     id: str
     severity: Literal["critical", "high", "medium", "low", "none", "unknown"]
     score: int | None
+    package: str | None = None
+    """What it was found in, a purl or `name@version`; only a scanner's own report tells."""
+    fix: str | None = None
+    """The first version that has it corrected; None when there is none, or when the format cannot tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

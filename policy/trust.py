@@ -2,11 +2,17 @@
 """What a policy trusts: keys, and what each key may speak for.
 
     keys:       {builder: "-----BEGIN PUBLIC KEY-----…"}
+    roots:      {public-good: {trustedRoot: '{"mediaType":…}'}}
+    identities: {release: {root: public-good, issuer: "https://…", subject: "https://…", repositoryId: "1", …}}
+    accept:     {statements: [v0.1], provenance: [v0.2]}
     builders:   {ci: {key: builder, id: "https://…", isolation: ephemeral, network: restricted, …}}
     scanners:   {grype: {key: scanner, maxDatabaseAge: 2d}}
     testers:    {ci: {key: builder}}
     collectors: {forge: {key: source, verifier: "https://…"}}
     producers:  {ci: {key: builder}}
+
+Where an entry says `signer` instead of `key`, a certificate of that identity signs for it (policy/identity.py).
+`accept` lets older spellings in, which are refused without it.
 
 A builder is trusted as a pair of key and builder id, never by one of the two (SLSA 1.2, verifying artifacts, step 1).
 Its isolation class is what the security team says of it, never what the provenance says of itself.
@@ -20,13 +26,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from policy.facts import Provenance, Sbom, SourceSummary, TestResult, VulnerabilityScan
-from policy.schema import PolicyError, Section
+from policy.facts import CertificateIdentity, Provenance, Sbom, SourceSummary, TestResult, VulnerabilityScan
+from policy.identity import TrustedIdentity, nearest, signed, source_differences, uri_matches
+from policy.wording import listed, quote
 
 ISOLATION: Final = ("shared", "dedicated", "ephemeral", "hardened")
 """Isolation classes, the weakest first."""
 NETWORK: Final = ("open", "restricted")
 IDENTITY: Final = ("person", "workload")
+SOURCES: Final = ("certificate", "statement")
+STATEMENTS: Final = ("v0.1",)
+PROVENANCE: Final = ("v0.2",)
 
 _PEM = re.compile(
     r"-----BEGIN PUBLIC KEY-----\n(?:[A-Za-z0-9+/]{1,76}\n){0,40}[A-Za-z0-9+/]{1,76}={0,2}\n-----END PUBLIC KEY-----"
@@ -44,10 +54,31 @@ class Builder:
     network: str
     identity: str
     broad_access: bool
+    signer: TrustedIdentity | None = None
+    """The identity named by `key`; None when that is a key."""
+    source: str = "certificate"
+    """`certificate`: the provenance names the repository and the commit that the certificate names. `statement`: it
+    may name others, since the workflow that signs speaks for builds of other repositories."""
 
     def made(self, item: Provenance) -> bool:
         """Whether both halves of the pair are this builder's."""
-        return item.builder == self.name and item.origin.key == self.key and item.builder_id == self.id
+        return item.builder == self.name and signed(item.origin, self.key, self.signer) and not self.difference(item)
+
+    def difference(self, item: Provenance) -> str:
+        """What of `item`, beside the signature itself, is not this builder's, in words; empty when all is."""
+        return listed(self.differences(item.builder_id, item.repository, item.commit, item.origin.identity))
+
+    def differences(
+        self, builder_id: str, repository: str | None, commit: str | None, identity: CertificateIdentity | None
+    ) -> tuple[str, ...]:
+        """The same of what a provenance names, and of the identity that signed it."""
+        if self.signer is None or identity is None:
+            return () if builder_id == self.id else ("the builder id differs",)
+        if not uri_matches(self.id, builder_id):
+            return (f"the builder id {quote(builder_id)} is not {quote(self.id)}",)
+        if "*" in self.id and builder_id != identity.workflow:
+            return ("the builder id is not the workflow that the certificate names",)
+        return source_differences(repository, commit, identity) if self.source == "certificate" else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +88,11 @@ class Scanner:
     name: str
     key: str
     max_database_age: timedelta | None
+    signer: TrustedIdentity | None = None
 
     def made(self, item: VulnerabilityScan) -> bool:
         """Whether this scanner signed the scan."""
-        return item.scanner == self.name and item.origin.key == self.key
+        return item.scanner == self.name and signed(item.origin, self.key, self.signer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +101,11 @@ class Tester:
 
     name: str
     key: str
+    signer: TrustedIdentity | None = None
 
     def made(self, item: TestResult) -> bool:
         """Whether this tester signed the result."""
-        return item.tester == self.name and item.origin.key == self.key
+        return item.tester == self.name and signed(item.origin, self.key, self.signer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +115,12 @@ class Collector:
     name: str
     key: str
     verifier: str
+    signer: TrustedIdentity | None = None
 
     def made(self, item: SourceSummary) -> bool:
         """Whether both halves of the pair are this collector's."""
-        return item.collector == self.name and item.origin.key == self.key and item.verifier == self.verifier
+        mine = item.collector == self.name and item.verifier == self.verifier
+        return mine and signed(item.origin, self.key, self.signer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +129,19 @@ class Producer:
 
     name: str
     key: str
+    signer: TrustedIdentity | None = None
 
     def made(self, item: Sbom) -> bool:
         """Whether this producer signed the SBOM."""
-        return item.producer == self.name and item.origin.key == self.key
+        return item.producer == self.name and signed(item.origin, self.key, self.signer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accept:
+    """Older spellings of evidence that this policy still reads."""
+
+    statements: tuple[str, ...] = ()
+    provenance: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +149,10 @@ class Trust:
     """Every trusted key (name → PEM SubjectPublicKeyInfo, kept as text) and entry by its name."""
 
     keys: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict)
+    """Name → trusted root of a Sigstore instance, as JSON text."""
+    identities: Mapping[str, TrustedIdentity] = field(default_factory=dict)
+    accept: Accept = Accept()
     builders: Mapping[str, Builder] = field(default_factory=dict)
     scanners: Mapping[str, Scanner] = field(default_factory=dict)
     testers: Mapping[str, Tester] = field(default_factory=dict)
@@ -122,103 +170,25 @@ class Trust:
         if builder is not None:
             return f"the builder is {builder.name}, which this rule does not accept"
         entries = [self.builders[name] for name in accepted]
+        identity = item.origin.identity
+        if identity is not None:
+            return self._identity_difference(item, entries)
         if any(entry.key == item.origin.key for entry in entries):
             return "the key is trusted, the builder id differs"
         if any(entry.id == item.builder_id for entry in entries):
             return "the builder id is trusted, the key differs"
         return "the key and the builder id differ"
 
+    def _identity_difference(self, item: Provenance, entries: Iterable[Builder]) -> str:
+        named = {entry.name: entry.signer for entry in entries if entry.signer is not None}
+        if not named or item.origin.identity is None:
+            return "an identity signed, and no accepted builder has one"
+        for entry in entries:
+            if entry.signer is not None and not entry.signer.differences(item.origin.identity):
+                return entry.difference(item)
+        return nearest(named, item.origin.identity)
+
 
 def is_pem(text: str) -> bool:
     """Whether `text` has the form of one PEM SubjectPublicKeyInfo; what the key is, the judge cannot know."""
     return _PEM.fullmatch(text.strip()) is not None
-
-
-def read_trust(section: Section) -> Trust:
-    """Read the `trust` part of a policy document; raises PolicyError."""
-    keys = _read_keys(section.section("keys"))
-    trust = Trust(
-        keys=keys,
-        builders={name: _read_builder(name, entry, keys) for name, entry in section.entries("builders")},
-        scanners={name: _read_scanner(name, entry, keys) for name, entry in section.entries("scanners")},
-        testers={name: Tester(name=name, key=_sole_key(entry, keys)) for name, entry in section.entries("testers")},
-        collectors={name: _read_collector(name, entry, keys) for name, entry in section.entries("collectors")},
-        producers={
-            name: Producer(name=name, key=_sole_key(entry, keys)) for name, entry in section.entries("producers")
-        },
-    )
-    section.close()
-    # Two names for one thing would make the entry that an item belongs to a matter of order.
-    _refuse_twins(section.at("builders"), {name: (entry.key, entry.id) for name, entry in trust.builders.items()})
-    _refuse_twins(section.at("scanners"), {name: entry.key for name, entry in trust.scanners.items()})
-    _refuse_twins(section.at("testers"), {name: entry.key for name, entry in trust.testers.items()})
-    _refuse_twins(
-        section.at("collectors"), {name: (entry.key, entry.verifier) for name, entry in trust.collectors.items()}
-    )
-    _refuse_twins(section.at("producers"), {name: entry.key for name, entry in trust.producers.items()})
-    return trust
-
-
-def _read_keys(section: Section) -> dict[str, str]:
-    keys: dict[str, str] = {}
-    for name, value in section.items():
-        if not isinstance(value, str) or not is_pem(value):
-            raise section.refuse(
-                name,
-                "is not a PEM public key",
-                remedy="paste the BEGIN PUBLIC KEY block that `openssl pkey -pubout` prints",
-            )
-        keys[name] = f"{value.strip()}\n"
-    _refuse_twins(section.path, {name: "".join(pem.split()) for name, pem in keys.items()})
-    return keys
-
-
-def _read_builder(name: str, section: Section, keys: Mapping[str, str]) -> Builder:
-    builder = Builder(
-        name=name,
-        key=section.reference("key", keys, what="key"),
-        id=section.text("id"),
-        isolation=section.choice("isolation", ISOLATION),
-        network=section.choice("network", NETWORK),
-        identity=section.choice("identity", IDENTITY),
-        broad_access=section.boolean("broadAccess"),
-    )
-    section.close()
-    narrow = builder.network == "restricted" and builder.identity == "workload" and not builder.broad_access
-    if builder.isolation == "hardened" and not narrow:
-        raise section.refuse(
-            "isolation",
-            "a hardened builder has a restricted network, a workload identity and no broad access",
-            remedy="narrow the builder, or state the class that it really has",
-        )
-    return builder
-
-
-def _read_scanner(name: str, section: Section, keys: Mapping[str, str]) -> Scanner:
-    scanner = Scanner(
-        name=name,
-        key=section.reference("key", keys, what="key"),
-        max_database_age=section.duration("maxDatabaseAge"),
-    )
-    section.close()
-    return scanner
-
-
-def _read_collector(name: str, section: Section, keys: Mapping[str, str]) -> Collector:
-    collector = Collector(name=name, key=section.reference("key", keys, what="key"), verifier=section.text("verifier"))
-    section.close()
-    return collector
-
-
-def _sole_key(section: Section, keys: Mapping[str, str]) -> str:
-    key = section.reference("key", keys, what="key")
-    section.close()
-    return key
-
-
-def _refuse_twins(path: str, identities: Mapping[str, object]) -> None:
-    seen: dict[object, str] = {}
-    for name, identity in identities.items():
-        other = seen.setdefault(identity, name)
-        if other != name:
-            raise PolicyError(f"{path}.{name}: is the same as {path}.{other}", remedy="keep one of the two")

@@ -40,6 +40,7 @@ ROOMS: Mapping[str, str] = {
     # who asks, and whether the proof is genuine
     "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",
     "signer.evidence": f"{FLOOR} signer.formats signer.evidence {JUDGE} cryptography msgspec",
+    "signer.evidence.keyless": f"{FLOOR} signer.formats {JUDGE} cryptography sigstore sigstore_models rfc3161_client",
     # keys and the record
     "signer.keys": f"{FLOOR} signer.formats signer.keys cryptography",
     "signer.keys.pkcs11": f"{FLOOR} signer.formats signer.keys cryptography pkcs11",
@@ -76,7 +77,11 @@ OPERATOR_COMMANDS = tuple(
 )
 """Commands of the server's own machine; they alone in the CLI may name `signer.wiring`, `signer.dev` and the like."""
 
-ONE_PLACE: Mapping[str, str] = {"pkcs11": "signer.keys.pkcs11", "boto3": "signer.keys.aws_kms"}
+ONE_PLACE: Mapping[str, str] = {
+    "pkcs11": "signer.keys.pkcs11",
+    "boto3": "signer.keys.aws_kms",
+    "sigstore": "signer.evidence.keyless",
+}
 """Vendor libraries, and the one module that may import each."""
 
 IMPURE = (
@@ -235,11 +240,11 @@ SERVER = "flask flask_smorest gunicorn marshmallow sqlalchemy alembic pkcs11 bot
 @pytest.mark.parametrize(
     ("room", "forbidden"),
     [
-        pytest.param("signer.verify", SERVER, id="the offline verifier loads no server library"),
+        pytest.param("signer.verify", f"{SERVER} sigstore", id="the offline verifier loads no server library"),
         pytest.param("signer.client", SERVER, id="the client loads no server library"),
         pytest.param("signer.cli", SERVER, id="the command line loads no server library"),
         pytest.param(
-            "signer.web", "pkcs11 boto3 signer.keys signer.custodian.authority", id="web loads no key library"
+            "signer.web", "pkcs11 boto3 sigstore signer.keys signer.custodian.authority", id="web loads no key library"
         ),
         pytest.param(
             "policy", "signer cryptography msgspec flask sqlalchemy socket", id="the judge loads nothing of ours"

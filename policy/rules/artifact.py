@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from policy.facts import Vulnerability, VulnerabilityScan
+from policy.identity import signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
 from policy.sense import Kind, Sense
@@ -68,9 +69,7 @@ def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
     accepted = {name: case.trust.scanners[name] for name in demand.scanners}
     trusted = [item for item in items if any(scanner.made(item) for scanner in accepted.values())]
     if not trusted:
-        found = dict.fromkeys(
-            f"a scan by {quote(item.scanner_uri)} signed with key {item.origin.key}" for item in items
-        )
+        found = dict.fromkeys(f"a scan by {quote(item.scanner_uri)} {signature(item.origin)}" for item in items)
         return failed("the key is no accepted scanner's", items, found=listed(found))
     return worst(_judge_one(demand, item, accepted[str(item.scanner)], case) for item in latest(trusted))
 
@@ -208,7 +207,7 @@ def _judge_sbom(demand: SbomDemand, case: Case) -> Judgement:
         return unknown("no verified SBOM of this digest")
     trusted = [item for item in items if any(case.trust.producers[name].made(item) for name in demand.producers)]
     if not trusted:
-        found = dict.fromkeys(f"an SBOM signed with key {item.origin.key}" for item in items)
+        found = dict.fromkeys(f"an SBOM {signature(item.origin)}" for item in items)
         return failed("the key is no accepted producer's", items, found=listed(found))
     good = [item for item in trusted if item.format in demand.formats and item.components >= demand.min_components]
     if good:

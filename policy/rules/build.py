@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from policy.facts import Provenance, TestResult
+from policy.identity import signature
 from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
@@ -43,7 +44,7 @@ def no_trusted_provenance(case: Case, accepted: Iterable[str]) -> Judgement:
         return unknown("no verified provenance of this digest")
     names = tuple(accepted)
     differences = dict.fromkeys(case.trust.difference(item, names) for item in items)
-    found = dict.fromkeys(f"builder id {quote(item.builder_id)} signed with key {item.origin.key}" for item in items)
+    found = dict.fromkeys(f"builder id {quote(item.builder_id)} {signature(item.origin)}" for item in items)
     return failed(listed(differences), items, found=listed(found))
 
 
@@ -278,7 +279,7 @@ def _judge_tests(demand: TestDemand, case: Case) -> Judgement:
         return unknown("no verified test result of this digest")
     trusted = [item for item in items if any(case.trust.testers[name].made(item) for name in demand.testers)]
     if not trusted:
-        found = dict.fromkeys(f"a test result signed with key {item.origin.key}" for item in items)
+        found = dict.fromkeys(f"a test result {signature(item.origin)}" for item in items)
         return failed("the key is no accepted tester's", items, found=listed(found))
     if not demand.suites:
         return worst(_judge_result(demand, item, None) for item in latest(trusted))

@@ -11,6 +11,7 @@ from typing import Final
 
 from policy.decision import Outcome
 from policy.facts import Provenance, SourceSummary
+from policy.identity import signature
 from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.rules.build import no_trusted_provenance
@@ -195,7 +196,7 @@ def _no_collector(joined: list[SourceSummary], accepted: list[Collector]) -> Jud
             return "the verifier id is trusted, the key differs"
         return "the key and the verifier id differ"
 
-    found = dict.fromkeys(f"verifier {quote(item.verifier)} signed with key {item.origin.key}" for item in joined)
+    found = dict.fromkeys(f"verifier {quote(item.verifier)} {signature(item.origin)}" for item in joined)
     causes = dict.fromkeys(map(difference, joined))
     return failed(listed(causes), joined, found=listed(found), bound="source")
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from policy.facts import Bound, Origin
+from policy.identity import TrustedIdentity
 from policy.trust import Builder, Trust
 from signer.domain.subject import Subject
 from signer.errors import Malformed
@@ -21,6 +23,20 @@ from signer.formats.provenance import Provenance
 from signer.formats.source_uri import find_source_uri
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.statement import Statement, StatementSubject
+
+
+class Entry(Protocol):
+    """A trust entry: the name of a key or of an identity, and that identity."""
+
+    @property
+    def key(self) -> str:
+        """The name."""
+        ...
+
+    @property
+    def signer(self) -> TrustedIdentity | None:
+        """The identity; None when the name is a key's."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +56,17 @@ class PlacedEvidence:
     stored: Stored | None
 
     def origin(self, *, key: str | None, bound: Bound, covers: tuple[int, ...]) -> Origin:
-        """Where this evidence comes from; `key` is None for what nobody signed."""
+        """Where this evidence comes from; `key` is None for what nobody signed, and for an identity nobody named."""
+        identity = None if isinstance(self.item, OpaqueDocument) else self.item.identity
         return Origin(
             digest=self.item.digest,
-            attested=key is not None,
+            attested=not isinstance(self.item, OpaqueDocument),
             key=key,
             submitter=None if self.stored is None else self.stored.submitter,
             bound=bound,
             covers=covers,
             received=0 if self.stored is None else self.stored.received,
+            identity=identity,
         )
 
 
@@ -88,10 +106,23 @@ class SourceJoin:
 
 
 def find_builder(item: VerifiedAttestation, built: Provenance, trust: Trust) -> Builder | None:
-    """The builder whose key signed the provenance AND whose id it names (SLSA 1.2, verifying artifacts, step 1)."""
+    """The builder that signed the provenance AND whose id it names (SLSA 1.2, verifying artifacts, step 1)."""
     return next(
-        (entry for entry in trust.builders.values() if entry.key in item.keys and entry.id == built.builder_id), None
+        (
+            entry
+            for entry in trust.builders.values()
+            if speaks_for(item, entry)
+            and not entry.differences(built.builder_id, built.repository, built.commit, item.identity)
+        ),
+        None,
     )
+
+
+def speaks_for(item: VerifiedAttestation, entry: Entry) -> bool:
+    """Whether the key or the identity of this trust entry signed the item."""
+    if entry.signer is None:
+        return entry.key in item.keys
+    return not item.keys and not entry.signer.differences(item.identity)
 
 
 def place_evidence(
@@ -135,8 +166,9 @@ def _unsaid(
     if isinstance(item, OpaqueDocument):
         return item
     keys = tuple(key for key in item.keys if (item.payload, key) not in said)
-    said.update((item.payload, key) for key in keys)
-    return replace(item, keys=keys) if keys else None
+    repeated = item.identity is None or (item.payload, item.identity) in said
+    said.update((item.payload, signer) for signer in (*item.keys, item.identity))
+    return None if repeated and not keys else replace(item, keys=keys)
 
 
 def is_about_source(item: VerifiedAttestation | OpaqueDocument) -> bool:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does the evidence say (signing cycle, step 4): the one translator to `policy.facts`.
 
-Trust is a tuple: an item belongs to a builder when key and builder id are the builder's, to a collector when key and
-verifier id are; to a scanner, tester or producer by its key. Persons stay as the evidence states them.
+Trust is a tuple: an item belongs to a builder when signer and builder id are the builder's, to a collector when signer
+and verifier id are; to a scanner, tester or producer by its signer, a key or a certified identity. Persons stay as the
+evidence states them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Protocol, TypeVar
 from policy import facts
 from policy.trust import Trust
 from signer.domain.subject import Subject
-from signer.evidence.binding import PlacedEvidence, SourceJoin, Stored, find_builder, place_evidence
+from signer.evidence.binding import Entry, PlacedEvidence, SourceJoin, Stored, find_builder, place_evidence, speaks_for
 from signer.evidence.verifier import Evidence, VerifiedAttestation
 from signer.formats.opaque import OpaqueDocument
 from signer.formats.provenance import Provenance
@@ -34,12 +35,7 @@ class JudgedPolicy(Protocol):
         ...
 
 
-class _Entry(Protocol):
-    @property
-    def key(self) -> str: ...
-
-
-_AnyEntry = TypeVar("_AnyEntry", bound=_Entry)
+_AnyEntry = TypeVar("_AnyEntry", bound=Entry)
 
 
 def evidence_facts(
@@ -100,15 +96,15 @@ def _translate(placed: PlacedEvidence, *, trust: Trust, join: SourceJoin) -> Ite
 
 
 def _speaker(item: VerifiedAttestation, entries: Iterable[_AnyEntry]) -> _AnyEntry | None:
-    """The trusted entry whose key signed the item."""
-    return next((entry for entry in entries if entry.key in item.keys), None)
+    """The trusted entry whose key or identity signed the item."""
+    return next((entry for entry in entries if speaks_for(item, entry)), None)
 
 
 def _origin(
-    placed: PlacedEvidence, item: VerifiedAttestation, speaker: _Entry | None, joined: tuple[int, ...] = ()
+    placed: PlacedEvidence, item: VerifiedAttestation, speaker: Entry | None, joined: tuple[int, ...] = ()
 ) -> facts.Origin:
     """The origin of an item that lists subjects, or else reached those in `joined`."""
-    key = item.keys[0] if speaker is None else speaker.key
+    key = speaker.key if speaker is not None else item.keys[0] if item.keys else None
     if placed.listed:
         return placed.origin(key=key, bound="subject", covers=placed.listed)
     return placed.origin(key=key, bound="source" if joined else "none", covers=joined)

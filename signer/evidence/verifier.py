@@ -2,21 +2,24 @@
 """Is the proof genuine (signing cycle, step 3).
 
     1  bytes → DSSE envelope or Sigstore bundle, strictly
-    2  verify: at least one signature by a key that the policy trusts; keyid only orders the attempts
+    2  verify: at least one signature by a key that the policy trusts, where keyid only orders the attempts; or the
+       certificate of a bundle under a trusted root that the policy pins (signer/evidence/keyless.py)
     3  check the payload type
     4  parse the verified payload once: statement, then predicate
 
-Evidence that verifies under no trusted key counts as absent and its payload is never read. Whatever verifies and
-then does not parse as its declared type is Malformed: a parse failure never passes for absence.
+Evidence that verifies under no trusted key and no root counts as absent and its payload is never read. Whatever
+verifies and then does not parse as its declared type is Malformed: a parse failure never passes for absence.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
 
+from policy.facts import CertificateIdentity
+from policy.trust import Trust
 from signer.errors import Malformed, Unavailable
 from signer.formats import bundle, dsse, provenance, source_vsa, spdx, test_result, vulns
 from signer.formats.canonical import sha256_hex
@@ -30,19 +33,66 @@ from signer.formats.strict_json import parse_object
 from signer.formats.test_result import TestReport
 from signer.formats.vulns import ScanReport
 
+if TYPE_CHECKING:
+    from signer.evidence.keyless import Instance
+
 _PAYLOAD_TYPE = re.compile(r"application/vnd\.in-toto(?:\.[a-z0-9.-]+)?\+json")
 
 Predicate: TypeAlias = Provenance | SourceVsa | TestReport | ScanReport | SpdxDocument
 
 
+class PinnedRoot:
+    """A trusted root that a policy pins, opened when the first bundle with a certificate asks for it."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self._name = name
+        self._text = text
+        self._instance: Instance | None = None
+
+    def verify(self, data: bytes, parsed: bundle.Bundle) -> CertificateIdentity | None:
+        """Who signed, when all of it verifies under this root; raises Unavailable when the root cannot be used."""
+        if self._instance is None:
+            # Two threads may both open it; the one that is kept equals the other.
+            self._instance = self._open()
+        return self._instance.verify(data, parsed, root=self._name)
+
+    def _open(self) -> Instance:
+        try:
+            # The library takes long to load, and neither the offline verifier nor most policies need it.
+            from signer.evidence.keyless import Instance  # noqa: PLC0415
+        except ImportError:
+            raise Unavailable(
+                "keyless-missing",
+                "the policy pins trusted roots, and this installation cannot verify certificates",
+                remedy="install signing-authority[keyless]",
+            ) from None
+        try:
+            return Instance(self._text)
+        except ValueError as fault:
+            raise Unavailable(
+                "trust-unusable",
+                f"the policy's root {self._name} cannot be used: {type(fault).__name__}",
+                remedy="activate a corrected policy",
+            ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedKeys:
-    """The keys of one policy, loaded once: distinct public keys and the names that the policy gives them."""
+    """The keys and roots of one policy, loaded once: distinct keys and the names that the policy gives them."""
 
     keys: Mapping[str, PublicKey]
     """By key id."""
     names: Mapping[str, tuple[str, ...]]
     """Key id → names, sorted."""
+    roots: Mapping[str, PinnedRoot] = field(default_factory=dict)
+    """By the name that the policy gives them."""
+
+    @classmethod
+    def of_trust(cls, trust: Trust) -> TrustedKeys:
+        """Load all keys and roots of a policy's `trust`; raises Unavailable when a key cannot be used."""
+        loaded = cls.of(trust.keys)
+        roots = {name: PinnedRoot(name, text) for name, text in sorted(trust.roots.items())}
+        return cls(loaded.keys, loaded.names, roots)
 
     @classmethod
     def of(cls, pems: Mapping[str, str]) -> TrustedKeys:
@@ -65,7 +115,7 @@ class TrustedKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedAttestation:
-    """A statement that at least one trusted key signed; `predicate` is None when its type is not known."""
+    """A statement that a trusted key or a certified identity signed; `predicate` is None for a type not known."""
 
     digest: str
     """sha256 of the exact evidence bytes, in hexadecimal."""
@@ -73,9 +123,11 @@ class VerifiedAttestation:
     """sha256 of the bytes that were signed: other evidence bytes around them say nothing new."""
     media_type: str
     keys: tuple[str, ...]
-    """Names of the trusted keys that verified it, sorted."""
+    """Names of the trusted keys that verified it, sorted; empty when a certificate did."""
     statement: Statement
     predicate: Predicate | None
+    identity: CertificateIdentity | None = None
+    """Who signed, when a certificate under a pinned root did."""
 
     @property
     def kind(self) -> str:
@@ -97,11 +149,13 @@ Evidence: TypeAlias = VerifiedAttestation | UnverifiedAttestation | OpaqueDocume
 
 def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
     """Verify one piece of evidence; raises Malformed when it does not parse as what it declares to be."""
-    envelope, media_type = _parse(data)
+    envelope, certified = _parse(data)
+    media_type = dsse.MEDIA_TYPE if certified is None else bundle.MEDIA_TYPE
     digest = sha256_hex(data)
     hints = {kid: kid for kid in trusted.keys}
     kids = dsse.verify_envelope(envelope, trusted.keys, hints=hints)
-    if not kids:
+    identity = _certified(data, certified, trusted) if certified is not None and not kids else None
+    if not kids and identity is None:
         return UnverifiedAttestation(digest=digest, media_type=media_type)
     if _PAYLOAD_TYPE.fullmatch(envelope.payload_type) is None:
         raise Malformed(
@@ -115,7 +169,15 @@ def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
         keys=tuple(sorted(name for kid in kids for name in trusted.names[kid])),
         statement=statement,
         predicate=_read_predicate(statement),
+        identity=identity,
     )
+
+
+def _certified(data: bytes, parsed: bundle.Bundle, trusted: TrustedKeys) -> CertificateIdentity | None:
+    if parsed.certificate is None:
+        return None
+    found = (root.verify(data, parsed) for root in trusted.roots.values())
+    return next((identity for identity in found if identity is not None), None)
 
 
 def index_digests(item: VerifiedAttestation | OpaqueDocument) -> tuple[str, ...]:
@@ -133,12 +195,12 @@ def index_digests(item: VerifiedAttestation | OpaqueDocument) -> tuple[str, ...]
             return tuple(sorted(found))
 
 
-def _parse(data: bytes) -> tuple[dsse.Envelope, str]:
+def _parse(data: bytes) -> tuple[dsse.Envelope, bundle.Bundle | None]:
     value = parse_object(data, limit=dsse.MAX_ENVELOPE, what="evidence")
     if "mediaType" in value:
         parsed = bundle.read_bundle(value)
-        return parsed.envelope, bundle.MEDIA_TYPE
-    return dsse.read_envelope(value), dsse.MEDIA_TYPE
+        return parsed.envelope, parsed
+    return dsse.read_envelope(value), None
 
 
 def _read_predicate(statement: Statement) -> Predicate | None:

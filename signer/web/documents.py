@@ -83,4 +83,4 @@ class _Parsed(Generic[T]):
 
 def _open_policy(data: bytes) -> PolicyInForce:
     policy = parse_policy(data)
-    return PolicyInForce(policy, TrustedKeys.of(policy.trust.keys))
+    return PolicyInForce(policy, TrustedKeys.of_trust(policy.trust))

@@ -105,6 +105,7 @@ STATUS: Mapping[str, int] = {
     "key-not-recorded": 503,
     "key-not-trusted": 503,
     "key-purpose": 503,
+    "keyless-missing": 503,
     "ledger-unavailable": 503,
     "not-ready": 503,
     "outcome-open": 503,

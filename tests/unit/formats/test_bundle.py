@@ -43,7 +43,7 @@ def test_versions_0_1_to_0_3_are_read(media_type: str) -> None:
     "material",
     [
         {"certificate": {"rawBytes": "MIIB"}, "tlogEntries": [{"logIndex": "123"}]},
-        {"x509CertificateChain": {"certificates": []}},
+        {"x509CertificateChain": {"certificates": [{"rawBytes": "MA=="}]}},
     ],
 )
 def test_a_certificate_gives_no_hint(material: dict[str, Any]) -> None:
