@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from signer import __version__
+from signer.confinement import check_confined
 from signer.custodian import administration, service
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import Activate, Command, Done, Failed, Status, StatusReport
@@ -29,7 +30,6 @@ from signer.custodian.standing import Standing
 from signer.custodian.token_pool import TokenPlace
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
-from signer.confinement import check_confined
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import parse_owner_act

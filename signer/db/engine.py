@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -60,6 +61,8 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
     mode = "ro" if read_only else "rw"
     target = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
     engine = create_engine(target)
+    # Whoever drops the engine closes its connections: Python 3.13 warns of a database that nobody closed.
+    weakref.finalize(engine, engine.pool.dispose)
     settings = _READER if read_only else _WRITER
 
     @event.listens_for(engine, "connect")
