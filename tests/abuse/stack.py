@@ -63,6 +63,7 @@ grants:
 quotas:
   - {to: "robot:ci", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "robot:other", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+  - {to: "person:alice", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "robot:auditor", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
 """
 
