@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The abuse cases by id: what an attacker tries, and why some of them cannot be tried yet.
 
-The threat model shows this table with the test of each case. An id, once given, keeps its meaning.
+The threat model shows this table with the tests of each case (`python -m tests.abuse.catalogue` writes it there).
+An id, once given, keeps its meaning.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 CASES: Mapping[str, str] = {
     # Transport and identity
@@ -127,3 +130,55 @@ NOT_YET: Mapping[str, str] = {
     "L08": _PACKS,
 }
 """Case → why it has no test yet."""
+
+GROUPS: Mapping[str, str] = {
+    "T": "Transport and identity",
+    "P": "Parsing and limits",
+    "E": "Evidence",
+    "Y": "Policies",
+    "S": "Signing and keys",
+    "A": "Approvals",
+    "L": "Log, export and console",
+    "M": "Tenancy",
+}
+"""First letter of an id → what the group is about."""
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent.parent / "docs" / "explanation" / "threat-model.md"
+BEGIN, END = "<!-- The cases below: python -m tests.abuse.catalogue -->\n", "<!-- The cases above -->\n"
+
+_TEST = re.compile(r"^def test_([A-Z][0-9]{2})_(\w+)\(", re.MULTILINE)
+
+
+def known_tests() -> dict[str, list[tuple[str, str]]]:
+    """Case → its tests, each as file name and sentence."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted(HERE.glob("test_*.py")):
+        for case, name in _TEST.findall(path.read_text("utf-8")):
+            found.setdefault(case, []).append((path.name, name.replace("_", " ")))
+    return found
+
+
+def render() -> str:
+    """The cases as tables, one for each group."""
+    known = known_tests()
+    parts = []
+    for letter, title in GROUPS.items():
+        rows = [f"### {title}\n", "| case | an attacker tries | what happens |", "|---|---|---|"]
+        for case, attack in CASES.items():
+            if case.startswith(letter):
+                told = [f"[{sentence}](../../tests/abuse/{file})" for file, sentence in known.get(case, [])]
+                rows.append(f"| {case} | {attack} | {'; '.join(told) or f'*not yet:* {NOT_YET[case]}'} |")
+        parts.append("\n".join(rows) + "\n")
+    return "\n".join(parts)
+
+
+def page(text: str) -> str:
+    """The page with its tables written again."""
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n{render()}\n{END}{tail}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text("utf-8")), encoding="utf-8")
