@@ -21,6 +21,7 @@ from policy.wording import moment, span
 
 _RANK: Final = {Direction.LOOSER: 0, Direction.UNCLEAR: 1, Direction.TIGHTER: 2}
 _AGE: Final = Sense(kind=Kind.AGE)
+_READS: Final = Sense(kind=Kind.ACCEPTS, absent=(), latest=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ def diff(old: Document, new: Document) -> tuple[Change, ...]:
         *_metadata(old.policy, new.policy),
         *_defaults(old.policy, new.policy),
         *_keys(old.policy, new.policy),
+        *_signers(old, new),
         *_entries(old, new),
         *_rules(old, new),
         *_environments(old.policy, new.policy),
@@ -105,6 +107,33 @@ def _keys(old: Policy, new: Policy) -> Iterator[Change]:
             # A key alone speaks for nothing; the entries that name it are changes of their own.
             what = "is added" if before is None else "is removed"
             yield Change(name=path, path=path, direction=Direction.TIGHTER, what=f"{what}; no effect of its own")
+
+
+def _signers(old: Document, new: Document) -> Iterator[Change]:
+    """Roots, identities, and the older spellings that are accepted."""
+    for part in ("roots", "identities", "accept"):
+        before, after = (document.value["trust"].get(part, {}) for document in (old, new))
+        for name in dict.fromkeys((*before, *after)):
+            path = f"trust.{part}.{name}"
+            if part == "accept":
+                for step in steps(_READS, before.get(name), after.get(name)):
+                    yield Change(name=path, path=path, direction=step.direction, what=step.what)
+            elif name in before and name in after:
+                if before[name] != after[name]:
+                    what = "is another root" if part == "roots" else _differing(before[name], after[name])
+                    yield Change(name=path, path=path, direction=Direction.UNCLEAR, what=what)
+            else:
+                # Alone it speaks for nothing; the entries that name it are changes of their own.
+                what = "is removed" if name in before else "is added"
+                yield Change(name=path, path=path, direction=Direction.TIGHTER, what=f"{what}; no effect of its own")
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{key}: {written(old.get(key))} → {written(new.get(key))}"
+        for key in dict.fromkeys((*old, *new))
+        if old.get(key) != new.get(key)
+    )
 
 
 def _entries(old: Document, new: Document) -> Iterator[Change]:

@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from policy.document import Policy
 from policy.facts import EvidenceFacts, Facts, SourceSummary
+from policy.identity import TrustedIdentity
 from policy.schema import PolicyError, Section
 from policy.wording import quote
 
@@ -138,12 +139,14 @@ def _complete(
     shape = _item_type(kind)
     stated: dict[str, Any] = {}
     key = NOBODY
+    identity: dict[str, str] = {}
     for field, part in ENTRIES.items():
         entry = getattr(setting.policy.trust, part).get(item.get(field)) if field in _hints(shape) else None
         if entry is not None:
             key = entry.key
+            identity = {} if entry.signer is None else _certificate(entry.signer)
             stated = {
-                name: getattr(entry, source)
+                name: _concrete(getattr(entry, source))
                 for name, source in (("builder_id", "id"), ("isolation", "isolation"), ("verifier", "verifier"))
                 if name in _hints(shape) and hasattr(entry, source)
             }
@@ -155,12 +158,31 @@ def _complete(
         "bound": "source" if shape is SourceSummary else "subject",
         "covers": list(covers),
         "received": received,
+        **({"identity": identity} if identity else {}),
         **item.get("origin", {}),
     }
     if not origin["attested"]:
         del origin["key"]
     defaults = {name: text for name, text in _STATED.items() if name in _hints(shape)}
     return {**defaults, **stated, **item, "origin": origin}
+
+
+def _certificate(identity: TrustedIdentity) -> dict[str, str]:
+    """What the certificate of a trusted identity says."""
+    stated = {
+        "root": identity.root,
+        "issuer": identity.issuer,
+        "subject": _concrete(identity.subject),
+        "workflow": _concrete(identity.subject),
+        "repository_id": identity.repository_id,
+        "owner_id": identity.owner_id,
+    }
+    return {name: text for name, text in stated.items() if text is not None}
+
+
+def _concrete(text: str) -> str:
+    """One value that a pattern matches."""
+    return text.replace("*", "x")
 
 
 @cache

@@ -73,15 +73,23 @@ def _evidence_mutants(policy: Policy, rule: Rule, ran: Sequence[Ran]) -> Iterato
         if each.trial.expect is not Verdict.ALLOW:
             continue
         counted = {digest for finding in each.decision.of(rule.id) for digest in finding.evidence}
-        kinds = {type(item) for item in each.trial.facts.evidence.items() if item.origin.digest in counted}
-        for kind in sorted(kinds, key=lambda shape: shape.__name__):
-            for what, change in (*_CHANGES, *(_JOINED if kind is SourceSummary else ())):
+        items = [item for item in each.trial.facts.evidence.items() if item.origin.digest in counted]
+        for kind in sorted({type(item) for item in items}, key=lambda shape: shape.__name__):
+            for what, change in _changes(kind, items):
                 facts = _changed(each.trial.facts, counted, kind, change)
                 told = f"{kind.__name__} {what}"
                 yield _judged(policy, rule.id, told, each.trial, facts=facts, at=each.trial.at)
         if any(getattr(parameter.sense, "kind", None) is Kind.AGE for parameter in rule.kind.parameters):
             for what, at in _instants(policy, rule, each.trial, counted):
                 yield _judged(policy, rule.id, what, each.trial, facts=each.trial.facts, at=at)
+
+
+def _changes(kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, ItemChange]]:
+    yield from _CHANGES
+    if any(isinstance(item, kind) and item.origin.identity is not None for item in items):
+        yield from _CERTIFIED
+    if kind is SourceSummary:
+        yield from _JOINED
 
 
 def _judged(policy: Policy, rule: str, what: str, trial: Trial, *, facts: Facts, at: datetime) -> Mutant:
@@ -112,6 +120,14 @@ def _of_another_key(item: Item) -> Item:
     return replace(item, origin=replace(item.origin, key=NOBODY))
 
 
+def _of_another_identity(item: Item) -> Item | None:
+    """A certificate of the same root for somebody else."""
+    identity = item.origin.identity
+    if identity is None:
+        return item
+    return replace(item, origin=replace(item.origin, identity=replace(identity, subject=f"{identity.subject}x")))
+
+
 def _of_nobody(item: Item) -> Item | None:
     """Evidence whose signer's trust entry is no longer there; kinds without entries are dropped."""
     named: dict[str, Any] = {field.name: None for field in fields(item) if field.name in ENTRIES}
@@ -131,6 +147,7 @@ _CHANGES: Final[tuple[tuple[str, ItemChange], ...]] = (
     ("is signed by another key", _of_another_key),
     ("is by nobody whom the policy trusts", _of_nobody),
 )
+_CERTIFIED: Final[tuple[tuple[str, ItemChange], ...]] = (("is signed by another identity", _of_another_identity),)
 _JOINED: Final[tuple[tuple[str, ItemChange], ...]] = (
     ("is about a commit that differs in one nibble", _of_another_commit),
 )

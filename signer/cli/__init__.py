@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "evidence": ("signer.cli.evidence:evidence", "Keep evidence at the authority, or fetch it."),
         "decision": ("signer.cli.decision:decision", "List and show recorded decisions."),
         "policy": ("signer.cli.policy:policy", "Write, test, compare, replay and activate policies."),
+        "access": ("signer.cli.access:access", "Check, activate and show the access document."),
         "keys": ("signer.cli.keys:keys", "List the authority's keys, or create one."),
         "owner": ("signer.cli.owner:owner", "Sign an owner act offline."),
         "trust": ("signer.cli.trust:trust", "Show, update and publish the trust file."),

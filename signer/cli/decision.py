@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from signer.cli.denial import short
-from signer.cli.options import client_of, connection_options, settings_of
+from signer.cli.options import FILE, client_of, connection_options, instant, require_writable, settings_of
 from signer.cli.output import Result, clean, mode_option
+from signer.cli.records import Wanted, lines_of, write_lines
 
 _FILTERS = (
     ("--digest", "sha256 of a subject."),
@@ -54,6 +57,39 @@ def list_(**options: str | None) -> Result:
     following = answer.get("next")
     story = "" if following is None else f" more with --before {clean(str(following))}"
     return Result(name="listed", members=answer, answer="\n".join(map(_row, rows)), story=story)
+
+
+@decision.command("export")
+@click.option("--policy", required=True, help="Name of the policy.")
+@click.option("--environment", help="This environment only.")
+@click.option("--since", help="Not before: 30d, or an RFC 3339 time.")
+@click.option("--until", help="Before: 1d, or an RFC 3339 time.")
+@click.option("--database", metavar="PATH", help="Read a ledger's database file or URL instead of asking over HTTPS.")
+@click.option("--out", type=FILE, required=True, help="Write JSON Lines here.")
+@connection_options
+@mode_option
+def export(
+    *,
+    policy: str,
+    environment: str | None,
+    since: str | None,
+    until: str | None,
+    database: str | None,
+    out: Path,
+    **flags: str | None,
+) -> Result:
+    """Write recorded decisions with their facts to a file, for `signer policy replay --export`.
+
+    Over HTTPS the caller needs the audit grant for the policy. Persons stand in facts as pseudonyms.
+    """
+    require_writable(out, "--out")
+    now = datetime.now(UTC)
+    wanted = Wanted(
+        policy=policy, environment=environment, since=instant(since, now=now), until=instant(until, now=now)
+    )
+    lines = lines_of(wanted, export=None, database=database, flags=flags)
+    count = write_lines(out, lines)
+    return Result(name="exported", members={"lines": count, "out": str(out)}, story=f"wrote {count} lines to {out}")
 
 
 @decision.command("show")

@@ -9,10 +9,19 @@ from __future__ import annotations
 import os
 import pwd
 import re
+from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
+from signer.formats.replay_record import (
+    DecisionRecord,
+    PolicyRecord,
+    RecordedPolicy,
+    encode_decision,
+    encode_policy,
+)
 from signer.formats.trust import TrustKey
 from signer.tlog.tiles import Tile
 
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
     from signer.ledger.reader import Reader
 
 TIMEOUT = 60.0
+_PAGE = 200
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -36,6 +46,14 @@ def publish_trust(config: Path, *, document: bytes, signatures: tuple[bytes, ...
     from signer.custodian.commands import UpdateTrust  # noqa: PLC0415 - see the module
 
     return _ask(config, UpdateTrust(principal=_principal(), data=document, signatures=signatures))
+
+
+def activate_document(config: Path, *, document: str, data: bytes, signatures: tuple[bytes, ...]) -> int:
+    """Put a `policy` or `access` document in force; the index of its leaf."""
+    from signer.custodian.commands import Activate  # noqa: PLC0415 - see the module
+
+    command = Activate(principal=_principal(), document=document, data=data, signatures=signatures)
+    return _ask(config, command)
 
 
 def halt_signing(config: Path, *, reason: str) -> int:
@@ -78,11 +96,46 @@ def recorded(config: Path) -> tuple[bytes | None, bytes, tuple[TrustKey, ...]]:
     )
 
 
+def recorded_decisions(
+    database: str, *, policy: str, environment: str | None, since: datetime | None, until: datetime | None
+) -> Iterator[bytes]:
+    """Recorded decisions of one policy with their facts, newest first, as lines of `signer.formats.replay_record`."""
+    reader = _database(database)
+    before: int | None = None
+    known: set[str] = set()
+    while True:
+        rows = reader.decisions(
+            policy=policy, environment=environment, since=since, until=until, before=before, limit=_PAGE
+        )
+        for row in rows:
+            if row.policy.digest not in known:
+                known.add(row.policy.digest)
+                data = reader.contents([row.policy.digest])[row.policy.digest]
+                yield encode_policy(PolicyRecord(digest=row.policy.digest, data=data))
+            found = reader.contents([row.facts, row.findings])
+            yield encode_decision(
+                DecisionRecord(
+                    leaf=row.leaf,
+                    request_id=row.request_id,
+                    time=row.time,
+                    principal=row.principal,
+                    policy=RecordedPolicy(row.policy.name, row.policy.version, row.policy.digest),
+                    environment=row.environment,
+                    verdict=row.verdict,
+                    facts=found[row.facts],
+                    findings=found[row.findings],
+                )
+            )
+        if len(rows) < _PAGE:
+            return
+        before = rows[-1].leaf
+
+
 class DatabaseLog:
     """A ledger read from its database; what the reader finds damaged counts as altered."""
 
     def __init__(self, database: str) -> None:
-        self._reader = _reader(database if ":" in database else f"sqlite:///{Path(database).absolute()}")
+        self._reader = _database(database)
 
     def checkpoint(self) -> bytes:
         """The newest committed checkpoint."""
@@ -132,6 +185,10 @@ def _ask(config: Path, command: Command) -> int:
             raise _failed(reply)
         case _:
             raise Unavailable("answer-malformed", f"the custodian answered {type(reply).__name__}")
+
+
+def _database(database: str) -> Reader:
+    return _reader(database if ":" in database else f"sqlite:///{Path(database).absolute()}")
 
 
 def _reader(url: str) -> Reader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,7 @@ from signer.client.settings import ClientSettings, load_client_settings
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
 from signer.errors import Malformed
+from signer.formats.rfc3339 import parse_time
 
 if TYPE_CHECKING:
     from signer.client.http import Client
@@ -97,6 +98,18 @@ def duration(text: str) -> timedelta:
     if unit not in _UNITS or not (number.isascii() and number.isdigit()) or len(number) > 6:  # noqa: PLR2004 - bound
         raise click.BadParameter(f"{text!r} is not a duration such as 90s, 30m, 12h or 7d")
     return timedelta(seconds=int(number) * _UNITS[unit])
+
+
+def instant(text: str | None, *, now: datetime) -> datetime | None:
+    """Read `30d`, which is so long before `now`, or an RFC 3339 time; raises click.BadParameter."""
+    if text is None:
+        return None
+    if "T" in text:
+        try:
+            return parse_time(text, what="time")
+        except Malformed as fault:
+            raise click.BadParameter(fault.detail) from None
+    return now - duration(text)
 
 
 def read_file(path: Path, *, limit: int) -> bytes:

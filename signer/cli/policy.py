@@ -17,6 +17,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "explain": ("signer.cli.policy_explain:explain", "Say in sentences what a policy demands."),
         "diff": ("signer.cli.policy_diff:diff", "Compare two policies: tighter, looser or unclear."),
         "test": ("signer.cli.policy_test:test", "Run the tests beside a policy, with coverage and mutants."),
+        "activate": ("signer.cli.policy_force:activate", "Put a policy in force that the owners signed."),
+        "list": ("signer.cli.policy_force:list_", "List the policies in force."),
+        "show": ("signer.cli.policy_force:show", "Show a policy in force, byte for byte."),
+        "replay": ("signer.cli.policy_replay:replay", "Judge recorded decisions again under a draft."),
     }
 )
 

@@ -96,6 +96,11 @@ class Client:
         """GET /v1/decisions."""
         return _object(self._get("/v1/decisions" + (f"?{urlencode(filters)}" if filters else "")))
 
+    def records(self, filters: Mapping[str, str]) -> tuple[bytes, str | None]:
+        """GET /v1/decisions/records: one page as JSON Lines, and the `before` of the page that follows, if any."""
+        answer = self._get(f"/v1/decisions/records?{urlencode(filters)}")
+        return answer.body, answer.headers.get("next")
+
     def decision(self, request_id: str) -> dict[str, Any]:
         """GET /v1/decisions/{id}: the decision document and its outcome."""
         return _object(self._get(f"/v1/decisions/{_segment(request_id)}"))
@@ -123,6 +128,19 @@ class Client:
     def resume(self, request: bytes) -> dict[str, Any]:
         """POST /v1/resume: the index of the resume leaf."""
         return _object(self._post("/v1/resume", request))
+
+    def policies(self) -> dict[str, Any]:
+        """GET /v1/policies: the policies in force that this caller may see, with their bytes."""
+        return _object(self._get("/v1/policies"))
+
+    def access(self) -> dict[str, Any]:
+        """GET /v1/access: the access document in force, with its bytes."""
+        return _object(self._get("/v1/access"))
+
+    def activate(self, document: str, request: bytes) -> dict[str, Any]:
+        """POST /v1/policies or /v1/access: leaf, name, version and digest of what is in force now."""
+        path = "/v1/policies" if document == "policy" else "/v1/access"
+        return _object(self._post(path, request, expected=201))
 
     def _get(self, path: str) -> Answer:
         return self._expect(200, self._send("GET", path, body=None, headers={}))

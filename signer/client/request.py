@@ -71,6 +71,16 @@ def resume_request(*, halt_index: int, signatures: Sequence[bytes]) -> bytes:
     return canonical({"halt_index": halt_index, "signatures": [encode_base64(envelope) for envelope in signatures]})
 
 
+def activation_request(*, document: bytes, signatures: Sequence[bytes]) -> bytes:
+    """The body of POST /v1/policies and /v1/access: the document's exact bytes, and the owners' envelopes."""
+    return canonical(
+        {
+            "document": encode_base64(document),
+            "signatures": [encode_base64(envelope) for envelope in signatures],
+        }
+    )
+
+
 def subject_of_file(path: Path) -> Subject:
     """Digest a file; its base name is the subject's name. Raises Malformed for a name that cannot stand there."""
     hasher = hashlib.sha256()

@@ -18,6 +18,7 @@ from signer.web.health import health
 from signer.web.keys import keys
 from signer.web.log import entries, log
 from signer.web.policies import policies
+from signer.web.records import records
 from signer.web.resource import Api
 from signer.web.signatures import signatures
 
@@ -34,6 +35,7 @@ def create_app(application: Application) -> Flask:
             checks(application),
             evidence(application),
             decisions(application),
+            records(application),
             keys(application),
             log(application),
             entries(application),

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GET /v1/policies and /v1/access: the documents in force, with their exact bytes."""
+"""/v1/policies and /v1/access: the documents in force, with their exact bytes; putting a newer one in force.
+
+The custodian counts the owners' signatures over exactly these bytes and this version; the `policy` grant only says
+who may bring them.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,21 @@ from typing import Any
 
 from flask import Blueprint, Response
 
-from signer.formats.canonical import canonical
+from policy.document import parse_policy
+from policy.schema import PolicyError
+from signer.custodian.commands import Activate
+from signer.errors import Malformed
+from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.strict_base64 import encode_base64
+from signer.identity.access import parse_access
 from signer.ledger.rows import ActiveDocument
 from signer.web.admission import Caller, caller
-from signer.web.answers import JSON
+from signer.web.answers import JSON, done
 from signer.web.application import Application
 from signer.web.resource import Answer, Resource
+from signer.web.schemas import ActivationRequest, Loaded
+
+_IN_FORCE = Answer(status=201, schema={"type": "object"}, description="In force: its leaf, name, version and digest")
 
 
 def policies(application: Application) -> Blueprint:
@@ -37,7 +49,41 @@ def policies(application: Application) -> Blueprint:
         listed = [_document(each) for each in application.reader.active_all("access")]
         return Response(canonical({"access": listed}), mimetype=JSON)
 
+    @resource.post("/v1/policies", _IN_FORCE, body=ActivationRequest)
+    def activate_policy(order: Loaded) -> Response:
+        """Put a policy in force that the owners' threshold signed; needs the `policy` grant for that policy."""
+        caller().require("policy")
+        try:
+            policy = parse_policy(order["document"])
+        except PolicyError as fault:
+            raise Malformed("policy-invalid", fault.detail, remedy=fault.remedy) from None
+        return _activate(application, "policy", policy.name, policy.version, order)
+
+    @resource.post("/v1/access", _IN_FORCE, body=ActivationRequest)
+    def activate_access(order: Loaded) -> Response:
+        """Put an access document in force that the owners' threshold signed; needs a `policy` grant for all."""
+        caller().require("policy", policy="")
+        access = parse_access(order["document"])
+        return _activate(application, "access", access.name, access.version, order)
+
     return resource.blueprint
+
+
+def _activate(application: Application, document: str, name: str, version: int, order: Loaded) -> Response:
+    asking = caller()
+    asking.require("policy", policy=name if document == "policy" else "")
+    reply = application.custodian.ask(
+        Activate(
+            principal=asking.principal.id,
+            document=document,
+            data=order["document"],
+            signatures=order["signatures"],
+        )
+    )
+    leaf = done(reply).leaf
+    application.log.warning("activation", principal=asking.principal.id, leaf=leaf)
+    answer = {"leaf": leaf, "name": name, "version": version, "digest": sha256_hex(order["document"])}
+    return Response(canonical(answer), status=201, mimetype=JSON)
 
 
 def _may_see(asking: Caller, policy: str) -> bool:

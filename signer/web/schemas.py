@@ -186,6 +186,16 @@ class Signatures(ma.fields.Field[tuple[bytes, ...]]):
         return tuple(_bytes(item, what="owner signature") for item in value)
 
 
+class Content(ma.fields.Field[bytes]):
+    """The exact bytes of one document, base64."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(metadata={"type": "string", "contentEncoding": "base64", "minLength": 4}, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> bytes:  # noqa: ARG002
+        return _bytes(value, what=attr or "document")
+
+
 class JudgementRequest(Strict):
     """What is asked of the judge: may these digests be signed for that environment?"""
 
@@ -212,6 +222,13 @@ class ResumeRequest(Strict):
     """Which halt ends, and the owners who agree."""
 
     halt_index = Whole(least=0, most=2**53 - 1, required=True)
+    signatures = Signatures(required=True)
+
+
+class ActivationRequest(Strict):
+    """A document to put in force, and the owners who agree to exactly these bytes."""
+
+    document = Content(required=True)
     signatures = Signatures(required=True)
 
 

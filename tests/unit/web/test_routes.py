@@ -25,14 +25,17 @@ ROUTES = {
     "GET /v1/access",
     "GET /v1/decisions",
     "GET /v1/decisions/<string:request>",
+    "GET /v1/decisions/records",
     "GET /v1/evidence/<string:sha256>",
     "GET /v1/keys",
     "GET /v1/keys/<string:kid>.pem",
     "GET /v1/policies",
     "GET /v1/trust",
+    "POST /v1/access",
     "POST /v1/checks",
     "POST /v1/evidence",
     "POST /v1/halt",
+    "POST /v1/policies",
     "POST /v1/resume",
     "POST /v1/signatures",
 }
@@ -101,7 +104,7 @@ WRONG_METHOD: dict[str, tuple[str, str, set[str]]] = {
     "DELETE of evidence": ("DELETE", f"/v1/evidence/{SUBJECT.sha256}", {"GET", "HEAD"}),
     "POST of decisions": ("POST", "/v1/decisions", {"GET", "HEAD"}),
     "OPTIONS of signatures": ("OPTIONS", "/v1/signatures", {"POST"}),
-    "PUT of policies": ("PUT", "/v1/policies", {"GET", "HEAD"}),
+    "PUT of policies": ("PUT", "/v1/policies", {"GET", "HEAD", "POST"}),
     "a method of one's own": ("BREW", "/v1/keys", {"GET", "HEAD"}),
 }
 
