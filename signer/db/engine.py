@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -46,6 +45,13 @@ _READER: Mapping[str, tuple[str, int | str]] = {
 _BEGIN = {"sqlite": "BEGIN IMMEDIATE"}
 
 
+class _Connection(sqlite3.Connection):
+    """Closes itself when its pool is dropped; since Python 3.13 the driver warns of a connection that nobody closed."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def open_engine(url: str, *, read_only: bool) -> Engine:
     """An engine for `sqlite:////absolute/path`; raises Misconfigured for anything less durable.
 
@@ -60,9 +66,7 @@ def open_engine(url: str, *, read_only: bool) -> Engine:
     # Neither mode makes a file: when the database is gone, connecting fails and nothing starts anew in its place.
     mode = "ro" if read_only else "rw"
     target = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": mode, "uri": "true"})
-    engine = create_engine(target)
-    # Whoever drops the engine closes its connections: Python 3.13 warns of a database that nobody closed.
-    weakref.finalize(engine, engine.pool.dispose)
+    engine = create_engine(target, connect_args={"factory": _Connection})
     settings = _READER if read_only else _WRITER
 
     @event.listens_for(engine, "connect")
