@@ -135,7 +135,7 @@ def test_E05_a_swapped_payload_type_breaks_the_signature(stack: Stack, kind: str
 
 BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "no statement type": lambda value: value.pop("_type"),
-    "another statement type": lambda value: value.update(_type="https://in-toto.io/Statement/v0.1"),
+    "another statement type": lambda value: value.update(_type="https://in-toto.io/Statement/v2"),
     "no predicate": lambda value: value.pop("predicate"),
     "an empty predicate": lambda value: value.update(predicate={}),
     "a predicate that is text": lambda value: value.update(predicate="x"),
