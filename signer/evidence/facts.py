@@ -16,7 +16,9 @@ from policy.trust import Trust
 from signer.domain.subject import Subject
 from signer.evidence.binding import Entry, PlacedEvidence, SourceJoin, Stored, find_builder, place_evidence, speaks_for
 from signer.evidence.verifier import Evidence, VerifiedAttestation
+from signer.formats.cyclonedx import CycloneDxDocument
 from signer.formats.opaque import OpaqueDocument
+from signer.formats.openvex import VexDocument
 from signer.formats.provenance import Provenance
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.spdx import SpdxDocument
@@ -88,9 +90,9 @@ def _translate(placed: PlacedEvidence, *, trust: Trust, join: SourceJoin) -> Ite
             yield _provenance(placed, item, built, trust=trust)
         case ScanReport() as report if placed.listed:
             yield _scan(placed, item, report, trust=trust)
-        case SpdxDocument() as document if placed.listed:
+        case SpdxDocument() | CycloneDxDocument() as document if placed.listed:
             yield _sbom(placed, item, document, trust=trust)
-        case Provenance() | ScanReport() | SpdxDocument() | None:
+        case Provenance() | ScanReport() | SpdxDocument() | CycloneDxDocument() | VexDocument() | None:
             # About a commit alone it says nothing of the artifact; of an unknown type it says nothing at all.
             return
 
@@ -183,12 +185,14 @@ def _scan(
     )
 
 
-def _sbom(placed: PlacedEvidence, item: VerifiedAttestation, document: SpdxDocument, *, trust: Trust) -> facts.Sbom:
+def _sbom(
+    placed: PlacedEvidence, item: VerifiedAttestation, document: SpdxDocument | CycloneDxDocument, *, trust: Trust
+) -> facts.Sbom:
     producer = _speaker(item, trust.producers.values())
     return facts.Sbom(
         origin=_origin(placed, item, producer),
         producer=None if producer is None else producer.name,
-        format="spdx",
+        format="spdx" if isinstance(document, SpdxDocument) else "cyclonedx",
         version=document.version,
         components=document.components,
     )

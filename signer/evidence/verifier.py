@@ -19,26 +19,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from policy.facts import CertificateIdentity
-from policy.trust import Trust
+from policy.trust import Accept, Trust
 from signer.errors import Malformed, Unavailable
-from signer.formats import bundle, dsse, provenance, source_vsa, spdx, test_result, vulns
+from signer.evidence.predicates import Predicate, read_predicate
+from signer.formats import bundle, dsse
 from signer.formats.canonical import sha256_hex
 from signer.formats.opaque import OpaqueDocument
-from signer.formats.provenance import Provenance
-from signer.formats.source_vsa import SourceVsa
-from signer.formats.spdx import SpdxDocument
 from signer.formats.spki import PublicKey, keyid, load_pem, spki_der
 from signer.formats.statement import Statement, parse_statement
 from signer.formats.strict_json import parse_object
-from signer.formats.test_result import TestReport
-from signer.formats.vulns import ScanReport
 
 if TYPE_CHECKING:
     from signer.evidence.keyless import Instance
 
 _PAYLOAD_TYPE = re.compile(r"application/vnd\.in-toto(?:\.[a-z0-9.-]+)?\+json")
-
-Predicate: TypeAlias = Provenance | SourceVsa | TestReport | ScanReport | SpdxDocument
 
 
 class PinnedRoot:
@@ -86,13 +80,15 @@ class TrustedKeys:
     """Key id → names, sorted."""
     roots: Mapping[str, PinnedRoot] = field(default_factory=dict)
     """By the name that the policy gives them."""
+    accept: Accept = field(default_factory=Accept)
+    """Older spellings that the policy still reads."""
 
     @classmethod
     def of_trust(cls, trust: Trust) -> TrustedKeys:
         """Load all keys and roots of a policy's `trust`; raises Unavailable when a key cannot be used."""
         loaded = cls.of(trust.keys)
         roots = {name: PinnedRoot(name, text) for name, text in sorted(trust.roots.items())}
-        return cls(loaded.keys, loaded.names, roots)
+        return cls(loaded.keys, loaded.names, roots, trust.accept)
 
     @classmethod
     def of(cls, pems: Mapping[str, str]) -> TrustedKeys:
@@ -161,14 +157,14 @@ def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
         raise Malformed(
             "evidence-invalid", "the payload type is not an in-toto statement", remedy=f"sign it as {dsse.IN_TOTO}"
         )
-    statement = parse_statement(envelope.payload)
+    statement = parse_statement(envelope.payload, old=bool(trusted.accept.statements))
     return VerifiedAttestation(
         digest=digest,
         payload=sha256_hex(envelope.payload),
         media_type=media_type,
         keys=tuple(sorted(name for kid in kids for name in trusted.names[kid])),
         statement=statement,
-        predicate=_read_predicate(statement),
+        predicate=read_predicate(statement, trusted.accept),
         identity=identity,
     )
 
@@ -201,18 +197,3 @@ def _parse(data: bytes) -> tuple[dsse.Envelope, bundle.Bundle | None]:
         parsed = bundle.read_bundle(value)
         return parsed.envelope, parsed
     return dsse.read_envelope(value), None
-
-
-def _read_predicate(statement: Statement) -> Predicate | None:
-    kind = statement.predicate_type
-    if kind == provenance.PREDICATE_TYPE:
-        return provenance.read_provenance(statement.predicate)
-    if kind == vulns.PREDICATE_TYPE:
-        return vulns.read_scan(statement.predicate)
-    if kind == test_result.PREDICATE_TYPE:
-        return test_result.read_test_report(statement.predicate)
-    if spdx.is_spdx(kind):
-        return spdx.read_spdx(kind, statement.predicate)
-    if source_vsa.is_source_vsa(statement):
-        return source_vsa.read_source_vsa(statement)
-    return None

@@ -26,6 +26,7 @@ from signer.formats.shape import read_shape
 from signer.formats.strict_json import parse_object
 
 TYPE = "https://in-toto.io/Statement/v1"
+OLD_TYPE = "https://in-toto.io/Statement/v0.1"
 MAX_STATEMENT = 1024 * 1024
 MAX_SUBJECTS = 1024
 MAX_DIGESTS = 32
@@ -71,11 +72,17 @@ class _Statement(msgspec.Struct, rename="camel"):
     predicate: dict[str, Any] | None = None
 
 
-def parse_statement(payload: bytes) -> Statement:
-    """Read the payload of a verified envelope; raises Malformed."""
+def parse_statement(payload: bytes, *, old: bool = False) -> Statement:
+    """Read the payload of a verified envelope; raises Malformed. With `old`, Statement v0.1 is read too."""
     value = parse_object(payload, limit=MAX_STATEMENT, what="statement")
     wire = read_shape(value, _Statement, what="statement")
-    if wire.type_ != TYPE:
+    if wire.type_ == OLD_TYPE and not old:
+        raise Malformed(
+            "statement-not-accepted",
+            "the payload is an in-toto Statement v0.1, which the policy does not accept",
+            remedy=f"attest with {TYPE}; or the policy says accept: {{statements: [v0.1]}} under trust",
+        )
+    if wire.type_ not in (TYPE, OLD_TYPE):
         raise Malformed("evidence-invalid", "the payload is not an in-toto Statement v1", remedy=f"use {TYPE}")
     if not wire.subject:
         raise Malformed("evidence-invalid", "the statement has no subject", remedy="name what it speaks of")

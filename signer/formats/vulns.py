@@ -13,7 +13,7 @@ finding the worst counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
@@ -51,9 +51,9 @@ class ScanReport:
     """One scan."""
 
     scanner_uri: str
-    database_updated: datetime
-    started: datetime
-    finished: datetime
+    database_updated: datetime | None
+    started: datetime | None
+    finished: datetime | None
     vulnerabilities: tuple[Vulnerability, ...]
 
 
@@ -111,6 +111,20 @@ def _vulnerability(wire: _Result) -> Vulnerability:
     return Vulnerability(id=name, severity=severity, score=score)
 
 
+def read_ratings(word: str, scores: Sequence[float]) -> tuple[Severity, int | None]:
+    """The rating that a scanner's word and CVSS scores make: the word, or else the band of the highest score."""
+    tenths = [round(score * 10) for score in scores if 0 <= score <= _MAX_SCORE / 10]
+    highest = max(tenths, default=None)
+    stated = _WORDS.get(word.strip().lower())
+    if stated is not None or highest is None:
+        return stated or "unknown", highest
+    return _band(highest), highest
+
+
+def _band(tenths: int) -> Severity:
+    return next(word for lowest, word in _BANDS if tenths >= lowest)
+
+
 def _read_rating(rating: _Rating) -> tuple[Severity, int | None]:
     """The rating and the CVSS score in tenths: a word has no score; a vector or a number beyond 10 has no rating."""
     word = _WORDS.get(rating.score.strip().lower())
@@ -120,4 +134,4 @@ def _read_rating(rating: _Rating) -> tuple[Severity, int | None]:
     tenths = int(parts[1]) * 10 + int(parts[2] or 0) if parts is not None else _MAX_SCORE + 1
     if tenths > _MAX_SCORE:
         return "unknown", None
-    return next(word for lowest, word in _BANDS if tenths >= lowest), tenths
+    return _band(tenths), tenths

@@ -236,6 +236,9 @@ class _Considered:
                 )
             return self._verify(document.data)
         except Malformed as fault:
+            if fault.code == "statement-not-accepted":
+                # Another policy reads this older spelling; for this one the evidence is not there.
+                return UnverifiedAttestation(digest=held.digest, media_type=held.media_type)
             # It was read when it was accepted; that it no longer can be is not this caller's fault.
             raise Unavailable(
                 "evidence-unreadable", f"the stored evidence sha256:{held.digest} cannot be read: {fault.code}"
