@@ -54,8 +54,8 @@ robots:
   - {id: other, sans: ["spiffe://dev.invalid/robot/other"]}
   - {id: auditor, sans: ["spiffe://dev.invalid/robot/auditor"]}
 grants:
-  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent], environments: [release],
-     repositories: ["*"]}
+  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent, keyless],
+     environments: [release], repositories: ["*"]}
   - {to: "robot:other", actions: [sign, check, evidence, read], policies: [other], environments: [release],
      repositories: ["*"]}
   - {to: "robot:auditor", actions: [read, audit], policies: ["*"], environments: ["*"], repositories: ["*"]}
@@ -86,6 +86,28 @@ environments:
   release: {require: [TST-1], key: release, formats: [vsa]}
 """
 """A policy whose tests must come from a runner that is not the builder."""
+
+KEYLESS = """\
+schema: signing-policy/v1
+metadata: {name: keyless, version: 1, owner: security}
+trust:
+  keys: {}
+  roots: {own: {trustedRoot: '%s'}}
+  identities:
+    release: {root: own, issuer: "https://token.actions.githubusercontent.com",
+      subject: "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v*", repositoryId: "632596897",
+      ownerId: "131804563"}
+  builders:
+    ci: {signer: release, id: "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v*",
+      isolation: ephemeral, network: open, identity: workload, broadAccess: false}
+rules:
+  - {id: BLD-1, type: build.provenance, control: build, level: minimum, builders: [ci],
+     buildTypes: ["https://actions.github.io/buildtypes/workflow/v1"],
+     parameters: {allow: [workflow.ref, workflow.repository, workflow.path]}}
+environments:
+  release: {require: [BLD-1], key: release, formats: [vsa]}
+"""
+"""A policy that trusts one workflow by its certificates, and no key."""
 
 HOSTILE_ENVIRONMENT = {
     # What an attacker who sets variables would try: gunicorn reads the first, requests-like clients the others.

@@ -21,9 +21,12 @@ from signer.dev import attestations
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
 from signer.formats.dsse import IN_TOTO
+from signer.formats.statement import build_statement
 from signer.ledger.leaves import Decision
-from tests.abuse.stack import Release, Stack, edited, signed_statement
+from tests.abuse.stack import KEYLESS, Release, Stack, edited, signed_statement
 from tests.unit.custodian.world import World as CustodianWorld
+from tests.unit.evidence.private_instance import COMMIT, IDENTITY, WORKFLOW, PrivateInstance, certificate
+from tests.unit.formats.keys import p256
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -343,6 +346,111 @@ def test_E14_a_neighbour_is_another_repository(stack: Stack, repository: str) ->
     assert repository in denied(stack, release, evidence, "SRC-1")
 
 
+# Certificates of an instance of our own, pinned by the policy keyless.
+
+
+@pytest.fixture(scope="module")
+def instance(running_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> PrivateInstance:
+    made = PrivateInstance(tmp_path_factory.mktemp("instance"))
+    running_stack.activate("policy", (KEYLESS % made.trusted_root()).encode())
+    return made
+
+
+def built_keyless(release: Release) -> bytes:
+    """What the trusted workflow says of the artifact, before anybody signs it."""
+    return attestations.provenance_statement(
+        [release.subject], finished=release.finished, builder_id=WORKFLOW, ref="refs/tags/v1.2.3", commit=COMMIT
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "value", "told"),
+    [
+        pytest.param(15, "632596898", "repository id", id="the same name, registered again"),
+        pytest.param(17, "131804564", "owner id", id="the same owner's name, registered again"),
+        pytest.param(8, "https://token.actions.githubusercontent.com/acme", "issuer", id="another issuer"),
+        pytest.param(12, "https://github.com/acme-shop/shop", "", id="a name that joins with a hyphen"),
+    ],
+)
+def test_E13_names_may_be_registered_again_and_ids_may_not(
+    stack: Stack, instance: PrivateInstance, number: int, value: str, told: str
+) -> None:
+    release = stack.release()
+    assert stack.ask(release, [instance.bundle(built_keyless(release))], policy="keyless").status == 200
+    other = stack.release()
+    recycled = instance.bundle(built_keyless(other), identity={**IDENTITY, number: value})
+    assert told in denied(stack, other, [recycled], "BLD-1", policy="keyless")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "https://github.com/acme/shop/.github/workflows/release.yml@refs/heads/main",
+        "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v1/../x",
+        "https://github.com/acme/shop-evil/.github/workflows/release.yml@refs/tags/v1.2.3",
+        "https://github.com/acme/shop/.github/workflows/release.yml.yml@refs/tags/v1.2.3",
+        "https://github.com.evil.invalid/acme/shop/.github/workflows/release.yml@refs/tags/v1.2.3",
+    ],
+)
+def test_E14_a_workflow_is_compared_whole(stack: Stack, instance: PrivateInstance, subject: str) -> None:
+    release = stack.release()
+    denied(stack, release, [instance.bundle(built_keyless(release), subject=subject)], "BLD-1", policy="keyless")
+
+
+def entry_of(release: Release) -> dict[str, Any]:
+    """A log entry that names the artifact, as its log would give it; no log of the root vouches for it."""
+    return {
+        "logIndex": "1",
+        "logId": {"keyId": base64.b64encode(b"k" * 32).decode()},
+        "kindVersion": {"kind": "dsse", "version": "0.0.1"},
+        "integratedTime": "1795428000",
+        "inclusionPromise": {"signedEntryTimestamp": base64.b64encode(b"s" * 70).decode()},
+        "canonicalizedBody": base64.b64encode(release.subject.sha256.encode()).decode(),
+    }
+
+
+def test_E15_a_log_entry_that_no_pinned_log_vouches_for_proves_nothing(stack: Stack, instance: PrivateInstance) -> None:
+    release, other = stack.release(), stack.release()
+    cases: list[list[dict[str, Any]]] = [[entry_of(release)], [entry_of(other)], [{}], [entry_of(release)] * 40]
+    for entries in cases:
+        bundle = instance.bundle(built_keyless(release), tlogEntries=entries)
+        answer = stack.ask(release, [bundle], policy="keyless")
+        assert answer.status in (409, 413, 422), answer.body[:300]
+        assert answer.code in ("evidence-missing", "evidence-invalid", "too-large")
+    # Nor does a root or a key that the bundle brings along.
+    bundle = json.loads(instance.bundle(built_keyless(release)))
+    bundle["trustedRoot"] = json.loads(instance.trusted_root())
+    bundle["verificationMaterial"]["publicKey"] = {"hint": "release"}
+    assert stack.ask(release, [json.dumps(bundle).encode()], policy="keyless").said == (422, "evidence-invalid")
+
+
+OUT_OF_TIME: dict[str, dict[str, Any]] = {
+    "a certificate that had expired when it signed": {"issued": timedelta(hours=-1)},
+    "a certificate that was not valid yet": {"issued": timedelta(hours=1)},
+    "a timestamp over another signature": {"stamped": b"another"},
+    "no timestamp": {"timestampVerificationData": {}},
+    "a certificate for another purpose": {"usage": "timestamp"},
+}
+
+
+@pytest.mark.parametrize("changes", OUT_OF_TIME.values(), ids=OUT_OF_TIME.keys())
+def test_E16_a_signature_outside_its_times_counts_as_absent(
+    stack: Stack, instance: PrivateInstance, changes: dict[str, Any]
+) -> None:
+    release = stack.release()
+    answer = stack.ask(release, [instance.bundle(built_keyless(release), **changes)], policy="keyless")
+    assert answer.said == (409, "evidence-missing")
+
+
+def test_E16_an_intermediate_outside_its_times_counts_as_absent(stack: Stack, instance: PrivateInstance) -> None:
+    key = p256(45)
+    above = (instance.root, p256(41))
+    ended = certificate("ended", key, above, instance.now - timedelta(days=20), days=10, path_length=0)
+    release = stack.release()
+    answer = stack.ask(release, [instance.bundle(built_keyless(release), issuer=(ended, key))], policy="keyless")
+    assert answer.said == (409, "evidence-missing")
+
+
 def test_E17_a_scan_is_of_this_digest_and_in_order(stack: Stack) -> None:
     now = datetime.now(UTC)
     release, retagged = stack.release("shop:1.0"), stack.release("shop:1.0")
@@ -367,6 +475,26 @@ def test_E18_tests_by_the_builder_are_not_independent(stack: Stack) -> None:
     assert "builder" in denied(stack, release, [release.tests(by="builder")], "TST-1", policy="independent")
     other = stack.release()
     assert stack.ask(other, [other.tests(by="scanner")], policy="independent").status == 200
+
+
+def test_E19_no_word_about_a_vulnerability_turns_a_failing_scan(stack: Stack) -> None:
+    # VEX is kept and judged by no rule; waivers do not exist: an exception cannot be had, narrow or not.
+    release = stack.release()
+    scan = release.scan(vulnerabilities=[("CVE-2026-7", "critical")])
+    words = {"status": "not_affected", "justification": "vulnerable_code_not_present"}
+    for products in ([], [{"@id": "*"}], [{"@id": "pkg:generic/shop"}]):
+        vex = {
+            "@context": "https://openvex.dev/ns/v0.2.0",
+            "@id": "https://acme.invalid/vex/1",
+            "author": "acme",
+            "timestamp": "2026-11-23T10:00:00Z",
+            "version": 1,
+            "statements": [{"vulnerability": {"name": "CVE-2026-7"}, "products": products, **words}],
+        }
+        statement = build_statement([release.subject], predicate_type="https://openvex.dev/ns/v0.2.0", predicate=vex)
+        for by in ("builder", "scanner"):
+            evidence = [*release.evidence(scan=scan), release.by(by, statement)]
+            assert "CVE-2026-7" in denied(stack, release, evidence, "VUL-1")
 
 
 def test_E20_evidence_from_the_future_is_refused(stack: Stack) -> None:
