@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from docs.pages import cli, errors, http_api, leaves, metrics, settings
+from docs.pages.schemas import SCHEMAS
 from policy import catalogue
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a page differs")
     check = parser.parse_args(arguments).check
     differ = []
-    for name, render in PAGES.items():
-        page, text = REFERENCE / name, NOTE + render().rstrip() + "\n"
+    for name, render in (*PAGES.items(), *SCHEMAS.items()):
+        page, text = REFERENCE / name, (NOTE if name in PAGES else "") + render().rstrip() + "\n"
         if not page.exists() or page.read_text("utf-8") != text:
             differ.append(name)
             if not check:

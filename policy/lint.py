@@ -52,15 +52,20 @@ def _expiry(policy: Policy, now: datetime) -> Iterator[Remark]:
 def _trust(policy: Policy) -> Iterator[Remark]:
     entries = {part: getattr(policy.trust, part) for part in ENTRIES.values()}
     used = {entry.key for part in entries.values() for entry in part.values()}
-    for name in policy.trust.keys:
-        if name not in used:
-            yield _unused(f"trust.keys.{name}", "no trust entry names this key")
-    for part, named in entries.items():
+    for part, named in (("keys", policy.trust.keys), ("identities", policy.trust.identities)):
+        for name in named:
+            if name not in used:
+                yield _unused(f"trust.{part}.{name}", "no trust entry names it")
+    pinned = {identity.root for identity in policy.trust.identities.values()}
+    for name in policy.trust.roots:
+        if name not in pinned:
+            yield _unused(f"trust.roots.{name}", "no identity names it")
+    for part, those in entries.items():
         referring = [names for rule in policy.rules if (names := getattr(rule.parameters, part, None)) is not None]
         # Where no rule names builders, each of them answers for the rules that need provenance.
         everyone = part == "builders" and not referring and any(rule.kind.needs_provenance for rule in policy.rules)
         wanted = {name for names in referring for name in names}
-        for name in named:
+        for name in those:
             if name not in wanted and not everyone:
                 yield _unused(f"trust.{part}.{name}", "no rule accepts this entry by name")
 

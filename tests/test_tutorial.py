@@ -17,6 +17,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-signature.md"
+HOW_TO = ROOT / "docs" / "how-to"
+PAGES = (
+    TUTORIAL,
+    HOW_TO / "write-a-policy.md",
+    HOW_TO / "test-and-replay-a-policy.md",
+    HOW_TO / "roll-out-a-policy.md",
+)
+"""The pages that are executed, each from the beginning against an authority of its own."""
 MARK = "::block::"
 
 
@@ -44,9 +52,9 @@ def checkout() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def steps() -> list[tuple[str, str]]:
+def steps(page: Path) -> list[tuple[str, str]]:
     """(commands, expected output) in order; the output of a step may be empty."""
-    blocks = re.findall(r"^```(sh|text)\n(.*?)^```", TUTORIAL.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```(sh|text)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     found: list[tuple[str, str]] = []
     for kind, text in blocks:
         if kind == "sh":
@@ -65,8 +73,9 @@ def missing_lines(expected: str, output: str) -> list[str]:
     ]
 
 
-def test_every_step_of_the_tutorial_does_what_it_says(checkout: Path) -> None:
-    script = "set -e\n" + "".join(f"{commands}\necho '{MARK}'\n" for commands, _ in steps())
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_step_of_the_page_does_what_it_says(checkout: Path, page: Path) -> None:
+    script = "set -e\n" + "".join(f"{commands}\necho '{MARK}'\n" for commands, _ in steps(page))
     environment = {"PATH": os.environ["PATH"], "HOME": str(checkout), "LANG": "C.UTF-8"}
     ended = subprocess.run(
         ["bash", "-c", script],
@@ -80,10 +89,10 @@ def test_every_step_of_the_tutorial_does_what_it_says(checkout: Path) -> None:
     )
     outputs = ended.stdout.split(f"{MARK}\n")
     assert ended.returncode == 0, f"step {len(outputs)} failed:\n{outputs[-1]}"
-    for number, ((_, expected), output) in enumerate(zip(steps(), outputs, strict=False), 1):
+    for number, ((_, expected), output) in enumerate(zip(steps(page), outputs, strict=False), 1):
         assert missing_lines(expected, output) == [], f"step {number} printed:\n{output}"
 
 
 def test_the_tutorial_is_long_enough_to_be_one() -> None:
-    assert len(steps()) >= 8
-    assert sum(bool(expected) for _, expected in steps()) >= 5
+    assert len(steps(TUTORIAL)) >= 8
+    assert sum(bool(expected) for _, expected in steps(TUTORIAL)) >= 5

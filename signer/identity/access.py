@@ -104,6 +104,9 @@ class _Document(_Closed):
     quotas: list[_Quota] = []
 
 
+DOCUMENT = _Document  # its shape, for the published schema
+
+
 def parse_access(data: bytes) -> Access:
     """Read an access document; raises Malformed("access-invalid") that names the fault."""
     try:

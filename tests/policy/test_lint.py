@@ -42,7 +42,7 @@ CASES: dict[str, tuple[Callable[[Value], object], str]] = {
     ),
     "a key that no entry names": (
         lambda value: value["trust"]["keys"].update(idle=pem("idle")),
-        "warning trust.keys.idle: no trust entry names this key",
+        "warning trust.keys.idle: no trust entry names it",
     ),
     "an entry that no rule accepts": (
         lambda value: value["trust"]["scanners"].update(other={"key": "other"}),

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The policy document as JSON Schema (2020-12), for editors: completion, and most mistakes before the linter runs.
+
+Made of the same tables that read a document. It says less than the reader does (references, levels that parameters
+carry, twins) and refuses nothing that the reader takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from policy.document import FORMATS, SCHEMA
+from policy.rule import LEVELS, Parameter, RuleType
+from policy.rules import RULES
+from policy.rules.artifact import SEVERITIES, UNRATED
+from policy.schema import MAX_ENTRIES, MAX_TEXT, NAME
+from policy.sense import Kind, Sense
+from policy.trust import IDENTITY, ISOLATION, NETWORK, PROVENANCE, SOURCES, STATEMENTS
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+NAMED: Final[Schema] = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+DURATION: Final[Schema] = {
+    "type": "string",
+    "pattern": "^(0|[1-9][0-9]{0,5})[smhdw]$",
+    "description": "a whole number and one of s, m, h, d, w",
+}
+MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
+
+
+def policy_schema() -> Schema:
+    """The schema of a policy document."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Signing policy",
+        **_closed(
+            {
+                "schema": {"const": SCHEMA},
+                "metadata": _closed(
+                    {
+                        "name": NAMED,
+                        "version": {"type": "integer", "minimum": 1},
+                        "owner": TEXT,
+                        "expires": MOMENT,
+                    },
+                    optional=("expires",),
+                ),
+                "defaults": _closed(
+                    {"maxEvidenceAge": DURATION, "clockSkew": DURATION}, optional=("maxEvidenceAge", "clockSkew")
+                ),
+                "trust": _trust(),
+                "rules": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": MAX_ENTRIES,
+                    "items": {"oneOf": [_rule(kind) for kind in RULES.values()]},
+                },
+                "environments": _entries(
+                    _closed(
+                        {
+                            "require": {**_list(TEXT), "description": 'ids of rules, or "*" alone for all of them'},
+                            "key": NAMED,
+                            "formats": _list({"enum": list(FORMATS)}),
+                        }
+                    ),
+                    least=1,
+                ),
+            },
+            optional=("defaults",),
+        ),
+    }
+
+
+def _trust() -> Schema:
+    signer = {
+        "key": {**NAMED, "description": "a key under trust.keys"},
+        "signer": {**NAMED, "description": "an identity under trust.identities, instead of a key"},
+    }
+    either: Schema = {"oneOf": [{"required": ["key"]}, {"required": ["signer"]}]}
+
+    def entry(properties: Mapping[str, Schema], *, optional: Iterable[str] = ()) -> Schema:
+        return {**_closed({**signer, **properties}, optional=("key", "signer", *optional)), **either}
+
+    pem = {"type": "string", "description": "the BEGIN PUBLIC KEY block that `openssl pkey -pubout` prints"}
+    parts: dict[str, Schema] = {
+        "keys": _entries(pem),
+        "roots": _entries(_closed({"trustedRoot": {"type": "string", "description": "a trusted root as JSON text"}})),
+        "identities": _entries(
+            _closed(
+                {"root": NAMED, "issuer": TEXT, "subject": TEXT, "repositoryId": _digits(), "ownerId": _digits()},
+                optional=("repositoryId", "ownerId"),
+            )
+        ),
+        "accept": _closed(
+            {"statements": _list({"enum": list(STATEMENTS)}), "provenance": _list({"enum": list(PROVENANCE)})},
+            optional=("statements", "provenance"),
+        ),
+        "builders": _entries(
+            entry(
+                {
+                    "id": {**TEXT, "description": "builder.id of the provenance"},
+                    "source": {"enum": list(SOURCES)},
+                    "isolation": {"enum": list(ISOLATION)},
+                    "network": {"enum": list(NETWORK)},
+                    "identity": {"enum": list(IDENTITY)},
+                    "broadAccess": {"type": "boolean"},
+                },
+                optional=("source",),
+            )
+        ),
+        "scanners": _entries(entry({"maxDatabaseAge": DURATION}, optional=("maxDatabaseAge",))),
+        "testers": _entries(entry({})),
+        "collectors": _entries(entry({"verifier": {**TEXT, "description": "verifier.id of the source VSA"}})),
+        "producers": _entries(entry({})),
+    }
+    return _closed(parts, optional=parts)
+
+
+def _rule(kind: RuleType[Any]) -> Schema:
+    properties: dict[str, Schema] = {
+        "id": NAMED,
+        "type": {"const": kind.code},
+        "control": {"const": kind.control},
+        "level": {"enum": list(LEVELS)},
+    }
+    nested: dict[str, dict[str, Schema]] = {}
+    for parameter in kind.parameters:
+        name, _, inner = parameter.name.partition(".")
+        if inner:
+            nested.setdefault(name, {})[inner] = _parameter(parameter)
+        else:
+            properties[name] = _parameter(parameter)
+    properties |= {name: _closed(inner) for name, inner in nested.items()}
+    optional = [parameter.name for parameter in kind.parameters if not parameter.required]
+    return {"title": kind.code, "description": kind.title, **_closed(properties, optional=optional)}
+
+
+def _parameter(parameter: Parameter) -> Schema:
+    values = {} if parameter.sense is None else _values(parameter, parameter.sense)
+    return {**values, "description": parameter.meaning}
+
+
+def _values(parameter: Parameter, sense: Sense) -> Schema:
+    match sense.kind:
+        case Kind.ACCEPTS | Kind.DEMANDS:
+            # A list in a mapping of its own may be empty: it says that nothing is accepted.
+            return _list(TEXT, least=0 if "." in parameter.name else 1)
+        case Kind.LEAST if sense.order:
+            return {"enum": list(sense.order)}
+        case Kind.LEAST | Kind.MOST:
+            return {"type": "integer", "minimum": sense.least}
+        case Kind.AGE:
+            return DURATION
+        case Kind.LIMITS:
+            limits = {name: {"type": "integer", "minimum": 0} for name in (*SEVERITIES, UNRATED)}
+            return {**_closed(limits, optional=limits), "minProperties": 1}
+        case Kind.ALLOWS | Kind.INSISTS:
+            return {"type": "boolean"}
+
+
+def _closed(properties: Mapping[str, Schema], *, optional: Iterable[str] = ()) -> Schema:
+    left = set(optional)
+    required = [name for name in properties if name not in left]
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
+    }
+
+
+def _entries(entry: Schema, *, least: int = 0) -> Schema:
+    return {
+        "type": "object",
+        "propertyNames": NAMED,
+        "additionalProperties": entry,
+        "maxProperties": MAX_ENTRIES,
+        **({"minProperties": least} if least else {}),
+    }
+
+
+def _list(items: Schema, *, least: int = 1) -> Schema:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": MAX_ENTRIES, "uniqueItems": True}
+
+
+def _digits() -> Schema:
+    return {"type": "string", "pattern": "^[0-9]{1,20}$"}
