@@ -13,7 +13,7 @@ registered again by others; the numeric ids cannot, so an identity on a forge sh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,6 +96,13 @@ def nearest(identities: Mapping[str, TrustedIdentity], signer: CertificateIdenti
         (identity.differences(signer) for identity in identities.values()), key=len, default=()
     )
     return listed(fewest)
+
+
+def foreign(origins: Iterable[Origin], identities: Iterable[TrustedIdentity | None], otherwise: str) -> str:
+    """What keeps items from being signed by accepted entries: parts of identities that differ, or else `otherwise`."""
+    named = {str(number): identity for number, identity in enumerate(identities) if identity is not None}
+    causes = (nearest(named, origin.identity) if origin.identity is not None else "" for origin in origins)
+    return listed(dict.fromkeys(cause or otherwise for cause in causes))
 
 
 def read_roots(section: Section) -> dict[str, str]:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from policy.facts import Vulnerability, VulnerabilityScan
-from policy.identity import signature
+from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
 from policy.sense import Kind, Sense
@@ -70,7 +70,9 @@ def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
     trusted = [item for item in items if any(scanner.made(item) for scanner in accepted.values())]
     if not trusted:
         found = dict.fromkeys(f"a scan by {quote(item.scanner_uri)} {signature(item.origin)}" for item in items)
-        return failed("the key is no accepted scanner's", items, found=listed(found))
+        signers = (scanner.signer for scanner in accepted.values())
+        cause = foreign((item.origin for item in items), signers, "the key is no accepted scanner's")
+        return failed(cause, items, found=listed(found))
     return worst(_judge_one(demand, item, accepted[str(item.scanner)], case) for item in latest(trusted))
 
 
@@ -208,7 +210,9 @@ def _judge_sbom(demand: SbomDemand, case: Case) -> Judgement:
     trusted = [item for item in items if any(case.trust.producers[name].made(item) for name in demand.producers)]
     if not trusted:
         found = dict.fromkeys(f"an SBOM {signature(item.origin)}" for item in items)
-        return failed("the key is no accepted producer's", items, found=listed(found))
+        signers = (case.trust.producers[name].signer for name in demand.producers)
+        cause = foreign((item.origin for item in items), signers, "the key is no accepted producer's")
+        return failed(cause, items, found=listed(found))
     good = [item for item in trusted if item.format in demand.formats and item.components >= demand.min_components]
     if good:
         return passed(good, found=listed(f"{item.format} with {item.components} components" for item in good))

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal
 
 from policy.facts import Provenance, TestResult
-from policy.identity import signature
+from policy.identity import foreign, signature
 from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
@@ -280,7 +280,9 @@ def _judge_tests(demand: TestDemand, case: Case) -> Judgement:
     trusted = [item for item in items if any(case.trust.testers[name].made(item) for name in demand.testers)]
     if not trusted:
         found = dict.fromkeys(f"a test result {signature(item.origin)}" for item in items)
-        return failed("the key is no accepted tester's", items, found=listed(found))
+        signers = (case.trust.testers[name].signer for name in demand.testers)
+        cause = foreign((item.origin for item in items), signers, "the key is no accepted tester's")
+        return failed(cause, items, found=listed(found))
     if not demand.suites:
         return worst(_judge_result(demand, item, None) for item in latest(trusted))
     return worst(_judge_suite(demand, trusted, suite) for suite in demand.suites)

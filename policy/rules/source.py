@@ -11,7 +11,7 @@ from typing import Final
 
 from policy.decision import Outcome
 from policy.facts import Provenance, SourceSummary
-from policy.identity import signature
+from policy.identity import foreign, signature
 from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.rules.build import no_trusted_provenance
@@ -193,8 +193,9 @@ def _no_collector(joined: list[SourceSummary], accepted: list[Collector]) -> Jud
         if any(collector.key == item.origin.key for collector in accepted):
             return "the key is trusted, the verifier id differs"
         if any(collector.verifier == item.verifier for collector in accepted):
-            return "the verifier id is trusted, the key differs"
-        return "the key and the verifier id differ"
+            signers = (collector.signer for collector in accepted)
+            return foreign([item.origin], signers, "the verifier id is trusted, the key differs")
+        return foreign([item.origin], (entry.signer for entry in accepted), "the key and the verifier id differ")
 
     found = dict.fromkeys(f"verifier {quote(item.verifier)} {signature(item.origin)}" for item in joined)
     causes = dict.fromkeys(map(difference, joined))

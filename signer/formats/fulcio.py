@@ -34,7 +34,7 @@ def read_identity(certificate: x509.Certificate, *, root: str) -> CertificateIde
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         extensions = _extensions(certificate)
-    except (ValueError, x509.ExtensionNotFound):
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise _fault("has no readable subject alternative name or extension") from None
     subjects = [name.value for name in names if isinstance(name, x509.UniformResourceIdentifier | x509.RFC822Name)]
     if len(list(names)) != 1 or len(subjects) != 1:
@@ -63,9 +63,9 @@ def _extensions(certificate: x509.Certificate) -> Mapping[int, str]:
         oid = extension.oid.dotted_string
         value = extension.value
         if oid.startswith(ARC) and isinstance(value, x509.UnrecognizedExtension):
-            number = int(oid.removeprefix(ARC).partition(".")[0])
-            if number >= ISSUER:
-                found[number] = require_visible(
+            number = oid.removeprefix(ARC)
+            if number.isdigit() and int(number) >= ISSUER:
+                found[int(number)] = require_visible(
                     decode_der(str, value.value), what="extension of the certificate", limit=MAX_VALUE
                 )
     return found

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import sys
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,116 @@ def test_a_bundle_of_github_is_as_good_as_its_root(
     if identity is not None:
         assert (identity.owner_id, identity.repository_id) == (owner, repository)
         assert identity.repository == "github.com/sigstore/sigstore-js"
+
+
+def flipped(text: str, *, at: int = -1) -> str:
+    data = bytearray(b64decode(text))
+    data[at] ^= 1
+    return b64encode(data).decode()
+
+
+def entry(value: dict[str, Any]) -> dict[str, Any]:
+    (found,) = value["verificationMaterial"]["tlogEntries"]
+    assert isinstance(found, dict)
+    return found
+
+
+def in_body(value: dict[str, Any]) -> None:
+    entry(value)["canonicalizedBody"] = flipped(entry(value)["canonicalizedBody"], at=-30)
+
+
+def in_promise(value: dict[str, Any]) -> None:
+    promise = entry(value)["inclusionPromise"]
+    promise["signedEntryTimestamp"] = flipped(promise["signedEntryTimestamp"])
+
+
+def in_time(value: dict[str, Any]) -> None:
+    entry(value)["integratedTime"] = str(int(entry(value)["integratedTime"]) + 1)
+
+
+def in_root_hash(value: dict[str, Any]) -> None:
+    proof = entry(value)["inclusionProof"]
+    proof["rootHash"] = flipped(proof["rootHash"])
+
+
+def in_proof(value: dict[str, Any]) -> None:
+    proof = entry(value)["inclusionProof"]
+    proof["hashes"][0] = flipped(proof["hashes"][0])
+
+
+def in_checkpoint(value: dict[str, Any]) -> None:
+    checkpoint = entry(value)["inclusionProof"]["checkpoint"]
+    checkpoint["envelope"] = checkpoint["envelope"].replace("\n", "\n1", 1)
+
+
+def in_certificate(value: dict[str, Any]) -> None:
+    certificate = value["verificationMaterial"]["certificate"]
+    # Within the identity, so that it still parses.
+    data = b64decode(certificate["rawBytes"])
+    certificate["rawBytes"] = flipped(certificate["rawBytes"], at=data.index(b"refs/heads/main") + 14)
+
+
+def in_payload(value: dict[str, Any]) -> None:
+    value["dsseEnvelope"]["payload"] = flipped(value["dsseEnvelope"]["payload"], at=20)
+
+
+def in_signature(value: dict[str, Any]) -> None:
+    (signature,) = value["dsseEnvelope"]["signatures"]
+    signature["sig"] = flipped(signature["sig"])
+
+
+def without_entry(value: dict[str, Any]) -> None:
+    value["verificationMaterial"]["tlogEntries"] = []
+
+
+def without_promise(value: dict[str, Any]) -> None:
+    del entry(value)["inclusionPromise"]
+
+
+def with_two_entries(value: dict[str, Any]) -> None:
+    value["verificationMaterial"]["tlogEntries"] *= 2
+
+
+TAMPERED = (
+    in_body,
+    in_promise,
+    in_time,
+    in_root_hash,
+    in_proof,
+    in_checkpoint,
+    in_certificate,
+    in_payload,
+    in_signature,
+    without_entry,
+    without_promise,
+    with_two_entries,
+)
+LOGGED = {
+    "dsse": ("sigstore-conformance", "happy-path-intoto-in-dsse-v3", "bundle.sigstore.json"),
+    "intoto": ("github", "sigstore-js-2.1.0-bundle.json"),
+}
+
+
+@pytest.mark.parametrize("tamper", TAMPERED, ids=lambda tamper: tamper.__name__)
+@pytest.mark.parametrize("kind", LOGGED)
+def test_a_logged_bundle_is_refused_when_any_part_is_changed(
+    vectors: Path, kind: str, tamper: Callable[[dict[str, Any]], None]
+) -> None:
+    keys = TrustedKeys({}, {}, {"root": PinnedRoot("root", (vectors / PUBLIC_GOOD).read_text())})
+    value = json.loads(vectors.joinpath(*LOGGED[kind]).read_bytes())
+    assert ended(json.dumps(value).encode(), keys) == "verified"
+    tamper(value)
+    assert ended(json.dumps(value).encode(), keys) == "does not verify"
+
+
+@pytest.mark.parametrize("kind", LOGGED)
+def test_the_entry_of_another_envelope_proves_nothing(vectors: Path, kind: str) -> None:
+    keys = TrustedKeys({}, {}, {"root": PinnedRoot("root", (vectors / PUBLIC_GOOD).read_text())})
+    value, other = (
+        json.loads(vectors.joinpath(*LOGGED[name]).read_bytes()) for name in (kind, *LOGGED.keys() - {kind})
+    )
+    value["verificationMaterial"]["tlogEntries"] = other["verificationMaterial"]["tlogEntries"]
+    assert ended(json.dumps(value).encode(), keys) == "does not verify"
 
 
 def test_provenance_that_names_only_a_sha512_speaks_of_no_requested_digest(vectors: Path) -> None:

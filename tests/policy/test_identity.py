@@ -12,7 +12,7 @@ from policy.document import parse_policy
 from policy.facts import CertificateIdentity, Provenance
 from policy.identity import TrustedIdentity, uri_matches
 from policy.schema import PolicyError
-from tests.policy.factory import COMMIT, REPOSITORY, built, document, encode, sole
+from tests.policy.factory import COMMIT, REPOSITORY, built, document, encode, inventory, ran, scanned, sole
 
 ISSUER = "https://token.actions.githubusercontent.com"
 WORKFLOW = "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v1.2"
@@ -131,6 +131,26 @@ def test_a_workflow_may_speak_for_other_repositories_when_the_policy_says_so() -
     value = keyless()
     value["trust"]["builders"]["ci"]["source"] = "statement"
     assert judged(certified(commit="9" * 40), value).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("rule", "part", "item"),
+    [
+        ("VUL-1", "scanners", scanned(key=None, scanner=None)),
+        ("TST-1", "testers", ran(key=None, tester=None)),
+        ("SBM-1", "producers", inventory(key=None, producer=None)),
+    ],
+)
+def test_other_entries_name_the_part_that_differs_too(rule: str, part: str, item: Any) -> None:
+    value = keyless()
+    for entry in value["trust"][part].values():
+        del entry["key"]
+        entry["signer"] = "release"
+    value["rules"] = [each for each in value["rules"] if each["id"] == rule]
+    other = replace(item, origin=replace(item.origin, identity=replace(SIGNER, owner_id="7")))
+    found = sole(parse_policy(encode(value)), other)
+    assert found.outcome is Outcome.FAIL
+    assert 'the owner id is "7" and not "131804563"' in found.title
 
 
 @pytest.mark.parametrize(

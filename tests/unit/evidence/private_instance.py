@@ -28,7 +28,7 @@ from tests.unit.formats.keys import p256
 ISSUER = "https://token.actions.githubusercontent.com"
 WORKFLOW = "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v1.2.3"
 COMMIT = "5" * 40
-IDENTITY: Mapping[int, str] = {
+IDENTITY: Mapping[int | str, str] = {
     8: ISSUER,
     9: WORKFLOW,
     12: "https://github.com/acme/shop",
@@ -98,7 +98,7 @@ class PrivateInstance:
         self,
         statement: bytes,
         *,
-        identity: Mapping[int, str] = IDENTITY,
+        identity: Mapping[int | str, str] = IDENTITY,
         subject: str = WORKFLOW,
         issued: timedelta = timedelta(minutes=-5),
         issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
@@ -158,7 +158,7 @@ def certificate(
     usage: str = "authority",
     path_length: int | None = None,
     subject: str | None = None,
-    identity: Mapping[int, str] | None = None,
+    identity: Mapping[int | str, str] | None = None,
 ) -> x509.Certificate:
     """One certificate; with days 0 it lives ten minutes, as those of Fulcio do."""
     authority = usage == "authority"

@@ -68,6 +68,13 @@ def test_a_bundle_with_a_timestamp_and_no_log_entry_is_verified_where_the_root_l
     )
 
 
+def test_an_extension_below_a_known_one_says_nothing(instance: PrivateInstance) -> None:
+    deeper = {**IDENTITY, "8.1": "https://evil.invalid"}
+    found = identity_of(instance, instance.bundle(provenance(), identity=deeper))
+    assert found is not None
+    assert found.issuer == ISSUER
+
+
 STRANGER = p256(44)
 
 
