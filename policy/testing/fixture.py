@@ -150,6 +150,9 @@ def _complete(
                 for name, source in (("builder_id", "id"), ("isolation", "isolation"), ("verifier", "verifier"))
                 if name in _hints(shape) and hasattr(entry, source)
             }
+    if identity and "builder_id" in stated:
+        # A builder id with a wildcard is the workflow that the certificate names.
+        identity["workflow"] = stated["builder_id"]
     origin = {
         "digest": sha256(f"{kind} {received}".encode()).hexdigest(),
         "attested": True,

@@ -125,7 +125,7 @@ def _of_another_identity(item: Item) -> Item | None:
     identity = item.origin.identity
     if identity is None:
         return item
-    return replace(item, origin=replace(item.origin, identity=replace(identity, subject=f"{identity.subject}x")))
+    return replace(item, origin=replace(item.origin, identity=replace(identity, subject=f"not-{identity.subject}")))
 
 
 def _of_nobody(item: Item) -> Item | None:

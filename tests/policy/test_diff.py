@@ -17,6 +17,7 @@ from policy.engine import evaluate
 from policy.schema import PolicyError
 from policy.sense import Direction
 from tests.policy.factory import NOW, document, encode, facts, pem
+from tests.policy.test_identity import keyless
 from tests.policy.test_properties import items
 
 Value = dict[str, Any]
@@ -147,6 +148,19 @@ def test_a_scanner_fewer_may_uncover_an_older_clean_scan() -> None:
         (Direction.UNCLEAR, "trust.scanners.trivy"),
         (Direction.UNCLEAR, "VUL-1"),
     }
+
+
+def test_changes_of_roots_identities_and_older_spellings() -> None:
+    old, new = keyless(), keyless(repositoryId="7")
+    new["trust"]["roots"]["own"] = {"trustedRoot": "{}"}
+    new["trust"]["roots"]["public-good"] = {"trustedRoot": '{"other":1}'}
+    new["trust"]["accept"] = {"statements": ["v0.1"]}
+    assert [(each.direction.value, each.path) for each in diff(read(old), read(new))] == [
+        ("looser", "trust.accept.statements"),
+        ("unclear", "trust.roots.public-good"),
+        ("unclear", "trust.identities.release"),
+        ("tighter", "trust.roots.own"),
+    ]
 
 
 def test_what_is_looser_comes_first() -> None:

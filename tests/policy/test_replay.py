@@ -18,6 +18,7 @@ from policy.engine import evaluate
 from policy.facts import Item
 from policy.replay import Ending, Recorded, acknowledged, replay, retrust
 from tests.policy.factory import NOW, ago, built, document, encode, facts, good, inventory, pem, ran, reviewed, scanned
+from tests.policy.test_identity import certified, keyless
 from tests.policy.test_properties import items
 
 Value = dict[str, Any]
@@ -220,6 +221,65 @@ def test_other_names_for_the_same_trust_change_no_verdict(evidence: list[Item]) 
 def test_the_facts_of_good_evidence_read_anew_under_the_same_trust_are_the_same() -> None:
     known = facts(*good(), built("two", builder=None, isolation=None, builder_id="x"))
     assert retrust(known, old=POLICY.trust, new=POLICY.trust) == (known, "")
+
+
+KEYLESS = keyless()
+
+
+def other_root(value: Value) -> None:
+    value["trust"]["roots"]["public-good"] = {"trustedRoot": '{"mediaType":"another"}'}
+
+
+def rename_identity(value: Value) -> None:
+    trust = value["trust"]
+    trust["roots"] = {"sigstore": trust["roots"]["public-good"]}
+    trust["identities"] = {"ours": {**trust["identities"]["release"], "root": "sigstore"}}
+    trust["builders"]["ci"]["signer"] = "ours"
+
+
+KEYLESS_CASES: dict[str, tuple[Callable[[Value], object], Ending, str]] = {
+    "the same trust": (lambda _: None, Ending.SAME, ""),
+    "other names for root and identity": (rename_identity, Ending.SAME, ""),
+    "an identity of another repository": (
+        lambda v: v["trust"]["identities"]["release"].update(repositoryId="7"),
+        Ending.DENIED,
+        "",
+    ),
+    "another root": (
+        other_root,
+        Ending.MISSING,
+        "evidence by release, not trusted then, for BLD-1, BLD-2, SRC-1, SRC-2",
+    ),
+    "an older spelling": (
+        lambda v: v["trust"].update(accept={"statements": ["v0.1"]}),
+        Ending.MISSING,
+        "evidence in an older spelling, for TST-1, VUL-1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "ending", "missing"), KEYLESS_CASES.values(), ids=KEYLESS_CASES)
+def test_a_decision_on_keyless_evidence_ends(change: Callable[[Value], object], ending: Ending, missing: str) -> None:
+    value = copy.deepcopy(KEYLESS)
+    change(value)
+    then = parse_policy(encode(KEYLESS))
+    past = recorded(certified(), *without(type(built())), policy=then)
+    assert past.decision.verdict is Verdict.ALLOW
+    found = replay(parse_policy(encode(value)), past)
+    assert (found.ending, found.missing) == (ending, missing)
+
+
+def test_an_identity_that_is_trusted_later_is_judged_by_its_certificate() -> None:
+    strict = copy.deepcopy(KEYLESS)
+    strict["trust"]["identities"]["release"]["repositoryId"] = "7"
+    then = parse_policy(encode(strict))
+    item = certified(builder=None, isolation=None)
+    item = replace(item, origin=replace(item.origin, key=None))
+    past = recorded(item, *without(type(built())), policy=then)
+    now = parse_policy(encode(KEYLESS))
+    read, missing = retrust(past.facts, old=then.trust, new=now.trust)
+    assert read.evidence.provenance[0].builder == "ci"
+    assert "source attestations that provenance" in missing
 
 
 def test_a_verdict_of_hold_is_no_allow() -> None:

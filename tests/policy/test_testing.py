@@ -21,6 +21,7 @@ from policy.testing.fixture import Setting, build_facts, moment, plain
 from policy.testing.report import Report, by_rule, examine, junit, markdown, members, table
 from policy.testing.suite import Suite, no_files, parse_suite
 from tests.policy.factory import NOW, built, document, encode, facts, good, inventory
+from tests.policy.test_identity import keyless
 from tests.policy.test_library import ARGUMENTS
 
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -314,6 +315,18 @@ def test_a_policy_that_expires_is_judged_past_its_end() -> None:
 
 def test_only_trials_that_pass_are_compared_with_mutants() -> None:
     assert report({**GOOD, "expect": "deny"}).mutants == ()
+
+
+def test_a_fixture_by_an_identity_has_its_certificate_and_its_mutants() -> None:
+    data = encode(keyless())
+    policy = parse_policy(data)
+    found = examine(policy, data, [suite(GOOD, policy=policy)])
+    assert found.failed == (), found.failed[0].faults
+    (item,) = found.ran[0].trial.facts.evidence.provenance
+    assert item.origin.identity is not None
+    assert item.origin.identity.repository_id == "632596897"
+    mutants = {mutant.what: mutant.killed_by for mutant in found.mutants if mutant.rule == "BLD-1"}
+    assert mutants["Provenance is signed by another identity, in 'good'"] == "the judge"
 
 
 # Reports
