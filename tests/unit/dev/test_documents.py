@@ -14,9 +14,9 @@ from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import Facts, LedgerFacts, RequestFacts, SubjectFact
 from policy.library import render
+from signer.confinement import check_confined
 from signer.dev.announce import read_exports, render_exports, three_commands
 from signer.dev.certificates import ensure_key, public_pem
-from signer.confinement import check_confined
 from signer.dev.directory import IDENTITIES, SIGNERS, DevDirectory
 from signer.dev.documents import render_access, san_of
 from signer.dev.installation import BUILDER_ID, REPOSITORY, SOURCE_VERIFIER
