@@ -29,7 +29,7 @@ class CertificateIdentity:
     issuer: str
     """The identity provider, for example https://token.actions.githubusercontent.com."""
     subject: str
-    """The certificate's only URI or e-mail address: for a workflow its file and ref."""
+    """The certificate's only URI: for a workflow its file and ref. A person's e-mail address never stands here."""
     workflow: str | None = None
     """The build signer: the (reusable) workflow that did the work."""
     repository: str | None = None

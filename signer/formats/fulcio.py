@@ -29,16 +29,22 @@ ISSUER, WORKFLOW, REPOSITORY, COMMIT, REF, REPOSITORY_ID, OWNER_ID = (8, 9, 12, 
 MAX_VALUE: Final = 1024
 
 
-def read_identity(certificate: x509.Certificate, *, root: str) -> CertificateIdentity:
-    """The identity in a certificate that was verified under `root`; raises Malformed for one with two meanings."""
+def read_identity(certificate: x509.Certificate, *, root: str) -> CertificateIdentity | None:
+    """The identity in a certificate that was verified under `root`; raises Malformed for one with two meanings.
+
+    None for an e-mail address: facts hold workloads by name and people only as pseudonyms, so evidence that a person
+    signed this way counts as absent.
+    """
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
         extensions = _extensions(certificate)
     except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise _fault("has no readable subject alternative name or extension") from None
     subjects = [name.value for name in names if isinstance(name, x509.UniformResourceIdentifier | x509.RFC822Name)]
-    if len(list(names)) != 1 or len(subjects) != 1:
+    if len(names) != 1 or len(subjects) != 1:
         raise _fault("names no single URI or e-mail address as its subject")
+    if isinstance(names[0], x509.RFC822Name):
+        return None
     if ISSUER not in extensions:
         raise _fault("does not say who issued the token")
     repository, commit, ref = (extensions.get(number) for number in (REPOSITORY, COMMIT, REF))

@@ -195,7 +195,10 @@ def certificate(
     if usage in purposes:
         builder = builder.add_extension(x509.ExtendedKeyUsage([purposes[usage]]), critical=usage == "timestamp")
     if subject is not None:
-        named = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(subject)])
+        workload = "://" in subject
+        named = x509.SubjectAlternativeName(
+            [x509.UniformResourceIdentifier(subject) if workload else x509.RFC822Name(subject)]
+        )
         builder = builder.add_extension(named, critical=True)
     for number, value in (identity or {}).items():
         oid = x509.ObjectIdentifier(f"{ARC}{number}")

@@ -101,6 +101,7 @@ HOSTILE: dict[str, Callable[[PrivateInstance], bytes]] = {
     "a timestamp that is none": lambda own: own.bundle(
         provenance(), timestampVerificationData={"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}
     ),
+    "the certificate of a person's e-mail address": lambda own: own.bundle(provenance(), subject="alice@acme.example"),
     "a log entry that nobody can check": lambda own: own.bundle(provenance(), tlogEntries=[{}]),
 }
 
