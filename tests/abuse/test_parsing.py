@@ -9,6 +9,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -335,7 +336,15 @@ HEAD = b"POST /v1/signatures HTTP/1.1\r\nHost: a\r\nContent-Type: application/js
 
 
 def pour(stack: Stack, head: bytes, piece: bytes, total: int) -> tuple[bytes, int]:
-    """Send without end until the server has had enough; its answer and what it took."""
+    """Send without end until the server has had enough; its answer and what it took.
+
+    In a thread of its own: OpenSSL keeps the broken pipe for its thread, and the next connection there would meet it.
+    """
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(_pour, stack, head, piece, total).result()
+
+
+def _pour(stack: Stack, head: bytes, piece: bytes, total: int) -> tuple[bytes, int]:
     sent = 0
     with stack.connect(stack.context(stack.identities["ci"])) as connection:
         connection.sendall(head)
