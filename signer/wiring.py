@@ -219,7 +219,7 @@ def _service(settings: Settings) -> service.Service:
 def open_backend(settings: Settings, token: TokenSettings) -> Pkcs11Backend:
     """Log in to one token from this process, for a diagnosis; raises KeyFault. Signs nothing."""
     # Imported here: no other process of this program than a token worker loads the vendor binding.
-    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415
+    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415 - loaded on use, so that others never load it
 
     pin = token.pin_file.read_text("utf-8").strip()
     return Pkcs11Backend(token.module, label=token.label, pin=pin, lock=_token_lock(settings, token.label))
@@ -233,8 +233,8 @@ def _token_lock(settings: Settings, label: str) -> Path:
 def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | None) -> int:
     """Serve until told to stop; the exit code. Raises Misconfigured before anything is bound."""
     # Imported here: the custodian and `signer init` load neither Flask nor gunicorn.
-    from signer.web.application import Application, open_application  # noqa: PLC0415
-    from signer.web.wsgi.server import ServerSettings, serve  # noqa: PLC0415
+    from signer.web.application import Application, open_application  # noqa: PLC0415 - loaded on use, so that others never load it
+    from signer.web.wsgi.server import ServerSettings, serve  # noqa: PLC0415 - loaded on use, so that others never load it
 
     web = settings.web
     _check_dev(settings, dev_supervisor=dev_supervisor)

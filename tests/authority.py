@@ -314,7 +314,7 @@ class LiveAuthority:
 
     @property
     def ledger_vkey(self) -> str:
-        from signer.ledger.leaves import decode_leaf  # noqa: PLC0415
+        from signer.ledger.leaves import decode_leaf  # noqa: PLC0415 - loaded on use, so that others never load it
 
         leaf = decode_leaf(self.reader().leaf(0))
         assert isinstance(leaf, Genesis)
@@ -501,7 +501,7 @@ environment = {{SOFTHSM2_CONF = "{token.configuration}"}}
 
 
 def main(config: Path) -> int:
-    from signer.wiring import run_custodian  # noqa: PLC0415
+    from signer.wiring import run_custodian  # noqa: PLC0415 - loaded on use, so that others never load it
 
     return run_custodian(load_settings(config), dev_supervisor=None)
 

@@ -40,7 +40,7 @@ def doctor(config: Path | None) -> Result:
         lines = examine_client(settings, now=now)
     else:
         # Imported here: the base install has no server libraries and can still examine a client.
-        from signer.cli.checkup_server import examine_server  # noqa: PLC0415
+        from signer.cli.checkup_server import examine_server  # noqa: PLC0415 - loaded on use, so that others never load it
 
         lines = examine_server(config, now=now)
     failed = worst(lines)

@@ -193,7 +193,7 @@ def _database(database: str) -> Reader:
 
 def _reader(url: str) -> Reader:
     from signer.db.engine import open_engine  # noqa: PLC0415 - see the module
-    from signer.ledger.reader import Reader  # noqa: PLC0415
+    from signer.ledger.reader import Reader  # noqa: PLC0415 - loaded on use, so that others never load it
 
     return Reader(open_engine(url, read_only=True))
 

@@ -192,7 +192,7 @@ def _sign_all(jobs: tuple[Job, ...], *, worker: TokenWorker, channel: socket.soc
 
 def _open(start: Start) -> KeyBackend:
     # Imported here: only a worker that really starts loads the vendor binding.
-    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415
+    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415 - loaded on use, so that others never load it
 
     try:
         with Path(start.pin_file).open("rb") as file:

@@ -53,7 +53,7 @@ class PinnedRoot:
     def _open(self) -> Instance:
         try:
             # The library takes long to load, and neither the offline verifier nor most policies need it.
-            from signer.evidence.keyless import Instance  # noqa: PLC0415
+            from signer.evidence.keyless import Instance  # noqa: PLC0415 - loaded on use, so that others never load it
         except ImportError:
             raise Unavailable(
                 "keyless-missing",

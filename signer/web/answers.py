@@ -44,7 +44,7 @@ def answer_signature(reply: Reply, *, metrics: Metrics) -> Response:
             return Response(receipt, mimetype=JSON)
         case NotSigned(request_id=request_id, decision=decision):
             problem = judged_problem(decision, request_id=request_id)
-            metrics.decisions.labels("hold" if problem.http_status == 202 else "deny", problem.code).inc()  # noqa: PLR2004
+            metrics.decisions.labels("hold" if problem.http_status == 202 else "deny", problem.code).inc()  # noqa: PLR2004 - the answer's HTTP status
             metrics.sign_requests.labels(problem.code).inc()
             return answer_problem(problem)
         case OutcomeUnknown():

@@ -50,8 +50,8 @@ class StrictParser(FlaskParser):
         req: Request,  # noqa: ARG002 - the signature is webargs'
         schema: ma.Schema,
         *,
-        error_status_code: int | None,  # noqa: ARG002
-        error_headers: Any,  # noqa: ARG002
+        error_status_code: int | None,  # noqa: ARG002 - the library's signature
+        error_headers: Any,  # noqa: ARG002 - the library's signature
     ) -> NoReturn:
         """Refuse what the schema refuses, naming the first few faults."""
         faults = list(_faults(error.messages, ()))

@@ -52,7 +52,7 @@ class Text(ma.fields.Field[str]):
         super().__init__(metadata={**metadata, "description": told}, **options)
         self._pattern, self._limit, self._told = pattern, limit, told
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> str:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> str:  # noqa: ARG002 - the library's signature
         if not isinstance(value, str) or len(value) > self._limit or self._pattern.fullmatch(value) is None:
             raise ma.ValidationError(f"must be {self._told}")
         return value
@@ -65,7 +65,7 @@ class Whole(ma.fields.Field[int]):
         super().__init__(metadata={"type": "integer", "minimum": least, "maximum": most}, **options)
         self._least, self._most = least, most
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> int:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> int:  # noqa: ARG002 - the library's signature
         if type(value) is not int or not self._least <= value <= self._most:
             raise ma.ValidationError(f"must be an integer from {self._least} to {self._most}")
         return value
@@ -86,7 +86,7 @@ class Instant(ma.fields.Field[datetime]):
     def __init__(self, **options: Any) -> None:
         super().__init__(metadata={"type": "string", "format": "date-time"}, **options)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> datetime:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> datetime:  # noqa: ARG002 - the library's signature
         if not isinstance(value, str):
             raise ma.ValidationError("must be an RFC 3339 time")
         return parse_time(value, what=attr or "time", code="malformed-request")
@@ -116,7 +116,7 @@ class Subjects(ma.fields.Field[tuple[Subject, ...]]):
         }
         super().__init__(metadata={"type": "array", "minItems": 1, "maxItems": MAX_SUBJECTS, "items": item}, **options)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[Subject, ...]:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[Subject, ...]:  # noqa: ARG002 - the library's signature
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_SUBJECTS:
             raise ma.ValidationError(f"must be a list of 1 to {MAX_SUBJECTS} subjects")
         subjects = tuple(_subject(item) for item in value)
@@ -163,7 +163,7 @@ class Evidence(ma.fields.Field[tuple[Offered, ...]]):
         )
         self._least = least
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[Offered, ...]:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[Offered, ...]:  # noqa: ARG002 - the library's signature
         if not isinstance(value, list) or not self._least <= len(value) <= MAX_EVIDENCE:
             raise ma.ValidationError(f"must be a list of {self._least} to {MAX_EVIDENCE} items")
         items = tuple(_item(item, place) for place, item in enumerate(value))
@@ -180,7 +180,7 @@ class Signatures(ma.fields.Field[tuple[bytes, ...]]):
             metadata={"type": "array", "minItems": 1, "maxItems": MAX_SIGNATURES, "items": item}, **options
         )
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[bytes, ...]:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[bytes, ...]:  # noqa: ARG002 - the library's signature
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_SIGNATURES:
             raise ma.ValidationError(f"must be a list of 1 to {MAX_SIGNATURES} envelopes")
         return tuple(_bytes(item, what="owner signature") for item in value)
@@ -192,7 +192,7 @@ class Content(ma.fields.Field[bytes]):
     def __init__(self, **options: Any) -> None:
         super().__init__(metadata={"type": "string", "contentEncoding": "base64", "minLength": 4}, **options)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> bytes:  # noqa: ARG002
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> bytes:  # noqa: ARG002 - the library's signature
         return _bytes(value, what=attr or "document")
 
 

@@ -584,7 +584,7 @@ def test_E23_nothing_follows_a_url(stack: Stack) -> None:
             scan = release.scan(scanner_uri=url)
             statement = edited(
                 attestations.sbom_statement([release.subject], created=release.finished),
-                lambda value, url=url: value["subject"][0].update(uri=url, downloadLocation=url),  # type: ignore[misc]
+                lambda value, url=url: value["subject"][0].update(uri=url, downloadLocation=url),  # type: ignore[misc]  # mypy does not infer a lambda with a default
             )
             for item in (release.by("builder", provenance), release.by("builder", repository), scan,
                          release.by("builder", statement), release.source(verifier=url)):  # fmt: skip

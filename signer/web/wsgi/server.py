@@ -160,7 +160,7 @@ class Server(BaseApplication):
             "preload_app": False,
             "keepalive": KEEPALIVE_SECONDS,
             "graceful_timeout": GRACEFUL_SECONDS,
-            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
+            "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112 - gunicorn's heartbeat belongs in memory
             # One message boundary, one source of the path, no identity from a header.
             "limit_request_line": 4094,
             "limit_request_fields": 50,

@@ -51,7 +51,7 @@ class FakeAuthority:
     def in_work(self) -> int:
         return len(self.held)
 
-    def turn(self, arrivals: Iterable[tuple[int, Command]], events: Iterable[TokenEvent]) -> list[tuple[int, Reply]]:  # noqa: ARG002
+    def turn(self, arrivals: Iterable[tuple[int, Command]], events: Iterable[TokenEvent]) -> list[tuple[int, Reply]]:  # noqa: ARG002 - the protocol's signature
         given = list(arrivals)
         self.turns.append(len(given))
         self.held += given

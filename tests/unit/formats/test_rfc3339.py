@@ -51,7 +51,7 @@ def test_refuses(text: str) -> None:
 @given(
     st.datetimes(
         min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - the strategy adds the zone
-        max_value=datetime(8999, 1, 1),  # noqa: DTZ001
+        max_value=datetime(8999, 1, 1),  # noqa: DTZ001 - hypothesis wants naive bounds
         timezones=st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(
             lambda offset: timezone(timedelta(minutes=offset // timedelta(minutes=1)))
         ),

@@ -34,10 +34,10 @@ def raised(tree: ast.AST) -> Iterator[str]:
             case ast.keyword(arg="code", value=ast.Constant(value=str(code))) if code:
                 yield code
             case ast.Assign(targets=[ast.Name(id="code" | "_CODE")], value=value):
-                yield from (each.value for each in ast.walk(value) if is_slug(each))  # type: ignore[attr-defined]
+                yield from (each.value for each in ast.walk(value) if is_slug(each))  # type: ignore[attr-defined]  # is_slug looked at the node's type
             case ast.arguments():
                 named = zip(node.kwonlyargs, node.kw_defaults, strict=True)
-                yield from (default.value for arg, default in named if arg.arg == "code" and is_slug(default))  # type: ignore[union-attr]
+                yield from (default.value for arg, default in named if arg.arg == "code" and is_slug(default))  # type: ignore[union-attr]  # is_slug looked at the node's type
             case _:
                 pass
 
