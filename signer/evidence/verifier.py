@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from policy.facts import CertificateIdentity
@@ -121,6 +121,7 @@ class VerifiedAttestation:
     keys: tuple[str, ...]
     """Names of the trusted keys that verified it, sorted; empty when a certificate did."""
     statement: Statement
+    """Without its claim."""
     predicate: Predicate | None
     identity: CertificateIdentity | None = None
     """Who signed, when a certificate under a pinned root did."""
@@ -158,13 +159,15 @@ def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
             "evidence-invalid", "the payload type is not an in-toto statement", remedy=f"sign it as {dsse.IN_TOTO}"
         )
     statement = parse_statement(envelope.payload, old=bool(trusted.accept.statements))
+    predicate = read_predicate(statement, trusted.accept)
     return VerifiedAttestation(
         digest=digest,
         payload=sha256_hex(envelope.payload),
         media_type=media_type,
         keys=tuple(sorted(name for kid in kids for name in trusted.names[kid])),
-        statement=statement,
-        predicate=read_predicate(statement, trusted.accept),
+        # What was read of the claim is kept; the claim itself may be a megabyte of JSON values.
+        statement=replace(statement, predicate={}),
+        predicate=predicate,
         identity=identity,
     )
 

@@ -59,9 +59,19 @@ class Metrics:
         self.evidence_rejected = Counter(
             "signer_evidence_rejected_total", "Evidence refused, by code.", ["reason"], registry=registry
         )
+        self.evidence_cache = Counter(
+            "signer_evidence_cache_total",
+            "Attestations looked up among those verified before, by result.",
+            ["result"],
+            registry=registry,
+        )
         self.handshake_failures = Counter(
             "signer_mtls_handshake_failures_total", "TLS handshakes that failed.", ["reason"], registry=registry
         )
+
+    def count_cached(self, hit: bool) -> None:  # noqa: FBT001 - the one thing that is counted
+        """Count one look at the cache of verified attestations."""
+        self.evidence_cache.labels("hit" if hit else "miss").inc()
 
 
 def share_directory(directory: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from signer.custodian.commands import Command, Reply
+from signer.evidence.cache import VerifiedCache
 from signer.ledger.guard import Guard
 from signer.ledger.reader import Reader
 from signer.telemetry.logs import Log
@@ -40,6 +41,7 @@ class Application:
     guard: Guard
     """Read only: the checkpoint in it is what the world may see."""
     documents: Documents
+    verified: VerifiedCache
     quotas: Quotas
     metrics: Metrics
     log: Log
@@ -63,13 +65,15 @@ def open_application(
     metrics_directory: Path,
 ) -> Application:
     """The application of a worker of the real server; call it after the fork."""
+    metrics = Metrics(CollectorRegistry())
     return Application(
         reader=reader,
         custodian=custodian,
         guard=guard,
         documents=Documents(reader),
+        verified=VerifiedCache(count=metrics.count_cached),
         quotas=Quotas(workers=workers, monotonic=time.monotonic),
-        metrics=Metrics(CollectorRegistry()),
+        metrics=metrics,
         log=log,
         peer=gunicorn_peer,
         clock=lambda: datetime.now(UTC),

@@ -9,13 +9,13 @@ from flask import Blueprint, Response
 
 from signer.custodian.commands import EvidenceItem, KeepEvidence
 from signer.errors import Malformed
-from signer.evidence.verifier import Evidence, UnverifiedAttestation, verify_item
+from signer.evidence.verifier import Evidence, UnverifiedAttestation
 from signer.formats.canonical import canonical
 from signer.web.admission import Caller, caller, out_of_reach, request_id
 from signer.web.answers import JSON, kept
 from signer.web.application import Application
 from signer.web.documents import PolicyInForce
-from signer.web.judging import evidence_item
+from signer.web.judging import evidence_item, verify
 from signer.web.offer import Offered
 from signer.web.resource import Answer, Resource
 from signer.web.schemas import EvidenceRequest, Loaded
@@ -78,7 +78,7 @@ def _authorise(application: Application, policy: str, asking: Caller) -> PolicyI
 def _accept(application: Application, offered: Offered, in_force: PolicyInForce) -> EvidenceItem:
     """Evidence that may be kept; raises Malformed for what does not verify, since nothing says what it speaks of."""
     try:
-        item: Evidence = offered.document or verify_item(offered.data, in_force.keys)
+        item: Evidence = offered.document or verify(application, offered.data, offered.digest, in_force)
     except Malformed as fault:
         application.metrics.evidence_rejected.labels(fault.code).inc()
         raise

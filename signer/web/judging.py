@@ -22,7 +22,14 @@ from signer.domain.subject import Subject
 from signer.errors import Malformed, Refused, Unavailable
 from signer.evidence.binding import Stored
 from signer.evidence.facts import evidence_facts, requested_source_digests
-from signer.evidence.verifier import Evidence, UnverifiedAttestation, index_digests, verify_item
+from signer.evidence.verifier import (
+    Attestation,
+    Evidence,
+    UnverifiedAttestation,
+    VerifiedAttestation,
+    index_digests,
+    verify_item,
+)
 from signer.formats.opaque import KINDS, opaque_document
 from signer.ledger.rows import IndexedEvidence
 from signer.web.admission import Caller, out_of_reach
@@ -165,7 +172,7 @@ class _Considered:
     def offer(self, offered: Offered) -> None:
         """Verify one piece that came with the request."""
         try:
-            item = offered.document or self._verify(offered.data)
+            item = offered.document or verify(self._application, offered.data, offered.digest, self._in_force)
         except Malformed as fault:
             self._application.metrics.evidence_rejected.labels(fault.code).inc()
             raise
@@ -221,11 +228,11 @@ class _Considered:
             if digest not in self._stored and not isinstance(item := self._items[digest], UnverifiedAttestation)
         )
 
-    def _verify(self, data: bytes) -> Evidence:
-        # NOTE: the one place where attestations are verified; a bounded cache by digest of data and policy fits here.
-        return verify_item(data, self._in_force.keys)
-
     def _read(self, held: IndexedEvidence) -> Evidence:
+        if held.kind not in KINDS:
+            known = self._application.verified.find(held.digest, policy=self._in_force.policy)
+            if known is not None:
+                return known
         document = self._application.reader.document(held.digest)
         if document is None:
             raise Unavailable("ledger-unavailable", "the ledger's index names evidence that it does not hold")
@@ -234,7 +241,7 @@ class _Considered:
                 return opaque_document(
                     document.data, kind=held.kind, media_type=held.media_type, subjects=held.subjects
                 )
-            return self._verify(document.data)
+            return _verify_anew(self._application, document.data, self._in_force)
         except Malformed as fault:
             if fault.code == "statement-not-accepted":
                 # Another policy reads this older spelling; for this one the evidence is not there.
@@ -243,6 +250,19 @@ class _Considered:
             raise Unavailable(
                 "evidence-unreadable", f"the stored evidence sha256:{held.digest} cannot be read: {fault.code}"
             ) from None
+
+
+def verify(application: Application, data: bytes, digest: str, in_force: PolicyInForce) -> Attestation:
+    """Verify an attestation, unless these bytes were verified under this version of the policy; raises Malformed."""
+    known = application.verified.find(digest, policy=in_force.policy)
+    return known or _verify_anew(application, data, in_force)
+
+
+def _verify_anew(application: Application, data: bytes, in_force: PolicyInForce) -> Attestation:
+    item = verify_item(data, in_force.keys)
+    if isinstance(item, VerifiedAttestation):
+        application.verified.keep(item, size=len(data), policy=in_force.policy)
+    return item
 
 
 def evidence_item(offered: Offered, item: Evidence) -> EvidenceItem:

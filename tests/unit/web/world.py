@@ -60,6 +60,7 @@ from signer.dev.attestations import (
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
 from signer.errors import Refused
+from signer.evidence.cache import VerifiedCache
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.decision import decision_document, subjects_document
 from signer.formats.facts import encode_facts
@@ -368,6 +369,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
     log = io.BytesIO()
     custodian = Custodian(sequencer, reader)
     counter = iter(range(2**64))
+    metrics = Metrics(CollectorRegistry())
     world: World
 
     def peer(_environ: WSGIEnvironment) -> str:
@@ -381,8 +383,9 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             custodian=custodian,
             guard=Guard(folder / "guard"),
             documents=Documents(reader),
+            verified=VerifiedCache(count=metrics.count_cached),
             quotas=Quotas(workers=1, monotonic=lambda: 0.0),
-            metrics=Metrics(CollectorRegistry()),
+            metrics=metrics,
             log=open_log(log, room="web"),
             peer=peer,
             clock=lambda: NOW,
