@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from policy.rule import LEVELS, Rule
 from policy.rules import RULES
-from policy.rules.build import ProvenanceDemand
+from policy.rules.build.provenance import ProvenanceDemand
 from policy.schema import PolicyError, Section
 from policy.strict_yaml import YamlError, load
 from policy.trust import Trust

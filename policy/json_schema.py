@@ -13,7 +13,7 @@ from typing import Any, Final
 from policy.document import FORMATS, SCHEMA
 from policy.rule import LEVELS, Parameter, RuleType
 from policy.rules import RULES
-from policy.rules.artifact import SEVERITIES, UNRATED
+from policy.rules.artifact.vulnerabilities import SEVERITIES, UNRATED
 from policy.schema import MAX_ENTRIES, MAX_TEXT, NAME
 from policy.sense import Kind, Sense
 from policy.trust import IDENTITY, ISOLATION, NETWORK, PROVENANCE, SOURCES, STATEMENTS

@@ -13,7 +13,7 @@ from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.document import POLICY_RULE, Policy
 from policy.facts import Facts, SourceSummary
 from policy.rule import CONTROLS, LEVELS
-from policy.rules.build import PROVENANCE
+from policy.rules.build.provenance import PROVENANCE
 from policy.rules.source import REVIEWS, SOURCE_LEVELS, TWO_PARTY, source_level
 
 BUILD_LEVELS: Final = {

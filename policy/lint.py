@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from policy.document import Policy
 from policy.rule import Rule
-from policy.rules.build import ISOLATION_CLASS
+from policy.rules.build.isolation import ISOLATION_CLASS
 from policy.testing.fixture import ENTRIES
 from policy.testing.run import Coverage
 from policy.trust import ISOLATION

@@ -91,7 +91,6 @@ IMPURE = (
 """Parts of the standard library that reach outside a function; the judge imports none of them."""
 
 LONG: Mapping[str, str] = {
-    "policy.rules.build": "one file for each control of the build factory: three rules with their whole texts",
     "policy.rules.source": "one file for each control of the build factory: two rules with their whole texts",
     "signer.ledger.reader": "one class, one short method for each question; its statements stand beside them",
     "signer.custodian.token_pool": "one queue and the life of its workers: parts of it would share all of its state",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The explicit table of rule types: one file for each control, nothing registers itself."""
+"""The explicit table of rule types: one package or file for each control, nothing registers itself."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from policy.rule import RuleType
-from policy.rules.artifact import SBOM, VULNERABILITIES
-from policy.rules.build import ISOLATION_CLASS, PROVENANCE, TESTS
+from policy.rules.artifact.sbom import SBOM
+from policy.rules.artifact.vulnerabilities import VULNERABILITIES
+from policy.rules.build.isolation import ISOLATION_CLASS
+from policy.rules.build.provenance import PROVENANCE
+from policy.rules.build.tests import TESTS
 from policy.rules.source import REF, REVIEWS
 
 _ALL: Final[tuple[RuleType[Any], ...]] = (REF, REVIEWS, PROVENANCE, ISOLATION_CLASS, TESTS, SBOM, VULNERABILITIES)

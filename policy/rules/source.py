@@ -14,7 +14,7 @@ from policy.facts import Provenance, SourceSummary
 from policy.identity import foreign, signature
 from policy.patterns import matches
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
-from policy.rules.build import no_trusted_provenance
+from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_pattern
 from policy.trust import Collector, Trust

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sbom.present: an inventory of the components of this very digest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policy.identity import foreign, signature
+from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.schema import Section
+from policy.sense import Kind, Sense
+from policy.trust import Trust
+from policy.wording import listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SbomDemand:
+    """Parameters of sbom.present."""
+
+    formats: tuple[str, ...]
+    min_components: int
+    producers: tuple[str, ...]
+
+
+def _read_sbom(section: Section, trust: Trust) -> SbomDemand:
+    if not section.has("producers") and not trust.producers:
+        raise section.refuse("producers", "the policy trusts no producer", remedy="add one under trust.producers")
+    return SbomDemand(
+        formats=section.choices("formats", ("spdx", "cyclonedx")),
+        min_components=section.integer("minComponents", least=1),
+        producers=(
+            section.references("producers", trust.producers, what="producer")
+            if section.has("producers")
+            else tuple(trust.producers)
+        ),
+    )
+
+
+def _judge_sbom(demand: SbomDemand, case: Case) -> Judgement:
+    items = case.evidence.sboms
+    if not items:
+        return unknown("no verified SBOM of this digest")
+    trusted = [item for item in items if any(case.trust.producers[name].made(item) for name in demand.producers)]
+    if not trusted:
+        found = dict.fromkeys(f"an SBOM {signature(item.origin)}" for item in items)
+        signers = (case.trust.producers[name].signer for name in demand.producers)
+        cause = foreign((item.origin for item in items), signers, "the key is no accepted producer's")
+        return failed(cause, items, found=listed(found))
+    good = [item for item in trusted if item.format in demand.formats and item.components >= demand.min_components]
+    if good:
+        return passed(good, found=listed(f"{item.format} with {item.components} components" for item in good))
+    causes = dict.fromkeys(
+        f"the format is {item.format}"
+        if item.format not in demand.formats
+        else f"the SBOM lists {item.components} components"
+        for item in trusted
+    )
+    return failed(
+        listed(causes),
+        trusted,
+        found=listed(f"{item.format} with {item.components} components" for item in trusted),
+    )
+
+
+SBOM = RuleType(
+    code="sbom.present",
+    control="artifact",
+    title="An inventory of components",
+    description=(
+        "When a vulnerability becomes known later, only an inventory of this very digest tells whether it is affected. "
+        "An inventory without components is none."
+    ),
+    success="has an inventory of its components",
+    failure="needs an SBOM of this digest",
+    remedy="the build job makes an SBOM of this digest in an accepted format: signer sign --evidence SBOM",
+    supply="the build job attaches an SBOM of this digest: signer evidence add SBOM",
+    evidence="SPDX or CycloneDX predicate whose subject is the digest, by an accepted producer; attested only.",
+    parameters=(
+        Parameter(
+            name="formats",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of spdx, cyclonedx",
+            required=True,
+            meaning="the accepted formats",
+        ),
+        Parameter(
+            name="minComponents",
+            sense=Sense(kind=Kind.LEAST, least=1),
+            kind="integer",
+            required=True,
+            meaning="how many components it lists at least; 1 or more",
+        ),
+        Parameter(
+            name="producers",
+            sense=Sense(kind=Kind.ACCEPTS),
+            kind="list of producers",
+            required=False,
+            meaning="the trusted producers that are accepted; without it, every one under trust.producers",
+        ),
+    ),
+    example="{id: SBM-1, type: sbom.present, control: artifact, level: minimum, formats: [spdx], minComponents: 1}",
+    needs_provenance=False,
+    read=_read_sbom,
+    require=lambda demand: (
+        f"an SBOM in {' or '.join(demand.formats)} by {' or '.join(demand.producers)} "
+        f"with at least {demand.min_components} components"
+    ),
+    judge=_judge_sbom,
+)
