@@ -6,6 +6,8 @@ adds the ledger part. A rule can see nothing else: no clock, no file, no network
 
 Persons stand here as `robot:<id>`, `person:<pseudonym>` or `unmapped`; rules only compare them for equality.
 Every digest is a sha256 in lower-case hexadecimal, every time is aware and in UTC.
+
+Facts are recorded for ever: a new field has a default that stands for "not stated", no field changes its meaning.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
+
+from policy.ledger_facts import LedgerFacts
 
 Bound = Literal["subject", "source", "none"]
 """How evidence reached the requested digest: as a subject of the statement, through the one source join
@@ -209,14 +213,6 @@ class RequestFacts:
     environment: str
     submitter: str
     subjects: tuple[SubjectFact, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerFacts:
-    """What the ledger knows at the judged instant: the documents in force."""
-
-    policy_digest: str
-    access_digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from policy.facts import EvidenceFacts, Facts, LedgerFacts, Origin, Provenance, RequestFacts, SubjectFact
+from policy.facts import EvidenceFacts, Facts, Origin, Provenance, RequestFacts, SubjectFact
+from policy.ledger_facts import LedgerFacts
 from signer.custodian.commands import EvidenceItem, Judge, Stale
 from signer.custodian.protocols import Persons, Reader
 from signer.domain.digest import Digest

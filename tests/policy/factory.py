@@ -18,7 +18,6 @@ from policy.facts import (
     EvidenceFacts,
     Facts,
     Item,
-    LedgerFacts,
     Origin,
     Provenance,
     RequestFacts,
@@ -29,6 +28,7 @@ from policy.facts import (
     Vulnerability,
     VulnerabilityScan,
 )
+from policy.ledger_facts import LedgerFacts
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BUILD_TYPE = "https://actions.github.io/buildtypes/workflow/v1"

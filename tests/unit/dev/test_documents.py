@@ -12,7 +12,8 @@ from hypothesis import given, strategies as st
 from policy.decision import Decision, Outcome, Verdict
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
-from policy.facts import Facts, LedgerFacts, RequestFacts, SubjectFact
+from policy.facts import Facts, RequestFacts, SubjectFact
+from policy.ledger_facts import LedgerFacts
 from policy.library import render
 from signer.confinement import check_confined
 from signer.dev.announce import read_exports, render_exports, three_commands

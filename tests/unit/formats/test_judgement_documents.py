@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from policy import facts
+from policy import facts, ledger_facts
 from policy.decision import Decision, Finding, Outcome, Verdict
 from signer.domain.subject import Subject
 from signer.errors import Malformed
@@ -20,10 +21,12 @@ from signer.formats.findings import decode_decision, decode_findings, encode_fin
 NOW = datetime(2026, 11, 23, 10, 0, 0, 1, UTC)
 
 TEXT = st.text(max_size=12)
-TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
+INSTANTS = st.datetimes(timezones=st.just(UTC))
+TIMES = st.none() | INSTANTS
 COUNTS = st.integers(0, 2**53 - 1)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 INDICES = st.lists(st.integers(0, 1000), max_size=3).map(tuple)
+DEBTS = st.builds(ledger_facts.ReviewDebt, at=INSTANTS)
 ORIGINS = st.builds(facts.Origin, covers=INDICES, received=COUNTS)
 FACTS = st.builds(
     facts.Facts,
@@ -65,7 +68,18 @@ FACTS = st.builds(
         sboms=st.lists(st.builds(facts.Sbom, origin=ORIGINS, components=COUNTS), max_size=2).map(tuple),
         documents=st.lists(st.builds(facts.Document, origin=ORIGINS), max_size=2).map(tuple),
     ),
-    ledger=st.builds(facts.LedgerFacts),
+    ledger=st.builds(
+        ledger_facts.LedgerFacts,
+        allowed=st.lists(st.builds(ledger_facts.Reached, at=INSTANTS), max_size=2).map(tuple),
+        deployed=st.lists(st.builds(ledger_facts.Reached, at=INSTANTS), max_size=2).map(tuple),
+        approvals=st.lists(st.builds(ledger_facts.Approval, at=INSTANTS, groups=TEXTS), max_size=2).map(tuple),
+        excluded=st.lists(st.builds(ledger_facts.Excluded), max_size=2).map(tuple),
+        break_glass=st.none()
+        | st.builds(
+            ledger_facts.BreakGlass,
+            debts=st.lists(st.builds(ledger_facts.ReviewDebt, at=INSTANTS), max_size=2).map(tuple),
+        ),
+    ),
 )
 DECISIONS = st.builds(
     Decision,
@@ -98,7 +112,7 @@ REQUEST = facts.RequestFacts(
 
 
 def judged(evidence: facts.EvidenceFacts) -> facts.Facts:
-    ledger = facts.LedgerFacts(policy_digest="b" * 64, access_digest="c" * 64)
+    ledger = ledger_facts.LedgerFacts(policy_digest="b" * 64, access_digest="c" * 64)
     return facts.Facts(request=REQUEST, evidence=evidence, ledger=ledger)
 
 
@@ -133,6 +147,52 @@ def test_facts_hold_utc_only(time: datetime) -> None:
 
 
 GOOD = encode_facts(judged(scan(NOW)))
+RECORDED = (
+    (
+        b'{"evidence":{"documents":[],"provenance":[],"sboms":[],"scans":[{"database_updated":null,"finished":'
+        b'"2026-11-23T10:00:00.000001Z","origin":{"attested":true,"bound":"subject","covers":[0],"digest":"'
+        + b"d"
+        * 64
+        + b'","identity":null,"key":"scanner","received":0,"submitter":null},"scanner":"grype","scanner_uri":'
+        b'"https://example.com","vulnerabilities":[{"fix":null,"id":"CVE-1","package":null,"score":null,"severity":"low"}]'
+        b'}],"sources":[],"tests":[]},"ledger":{"access_digest":"' + b"c" * 64 + b'","policy_digest":"' + b"b" * 64
+    )
+    + b'"},"request":{"environment":"release","policy":"demo","subjects":[{"name":"shop","sha256":"'
+    + (b"a" * 64 + b'"}],"submitter":"robot:ci"}}')
+)
+"""A document of the first form: with no field that came later."""
+
+
+def test_a_document_that_was_recorded_before_a_field_existed_still_decodes() -> None:
+    found = decode_facts(RECORDED)
+    assert found.ledger.approvals == ()
+    assert encode_facts(found) == RECORDED
+
+
+def test_a_field_at_its_default_is_left_out_and_another_value_is_written() -> None:
+    approved = ledger_facts.Approval(
+        kind="approve",
+        person="person:1",
+        groups=("release",),
+        hold="0f" * 16,
+        sha256="a" * 64,
+        environment="release",
+        policy_digest="b" * 64,
+        cited="e" * 64,
+        at=NOW,
+        signed=True,
+        answers=None,
+        statement="f" * 64,
+    )
+    plain = judged(scan(NOW))
+    held = replace(plain, ledger=replace(plain.ledger, approvals=(approved,)))
+    assert json.loads(encode_facts(held))["ledger"].keys() == {"access_digest", "approvals", "policy_digest"}
+    assert json.loads(encode_facts(plain))["ledger"].keys() == {"access_digest", "policy_digest"}
+
+
+def test_a_document_that_writes_a_later_field_at_its_default_is_refused() -> None:
+    with pytest.raises(Malformed, match="canonical"):
+        decode_facts(RECORDED.replace(b'"ledger":{', b'"ledger":{"allowed":[],'))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,8 @@ from policy import library
 from policy.decision import Verdict
 from policy.document import parse_policy
 from policy.engine import evaluate
-from policy.facts import Facts, LedgerFacts, RequestFacts, SubjectFact
+from policy.facts import Facts, RequestFacts, SubjectFact
+from policy.ledger_facts import LedgerFacts
 from policy.levels import matrix
 from signer.custodian.commands import (
     Check,
