@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from policy import facts as policy_facts
+from policy.ledger_facts import LedgerFacts
 from signer.dev.attestations import (
     COMMIT,
     attest,
@@ -97,7 +98,7 @@ def test_facts_survive_their_document() -> None:
             subjects=(policy_facts.SubjectFact(name=SHOP.name, sha256=SHOP.sha256),),
         ),
         evidence=facts_of(PROVENANCE, SOURCE_VSA, TESTS, SCAN, SBOM),
-        ledger=policy_facts.LedgerFacts(policy_digest="a" * 64, access_digest="b" * 64),
+        ledger=LedgerFacts(policy_digest="a" * 64, access_digest="b" * 64),
     )
     assert decode_facts(encode_facts(judged)) == judged
 
