@@ -16,6 +16,7 @@ from policy.sense import Kind, Sense, covers_name, covers_pattern
 from policy.trust import Trust
 from policy.wording import listed, quote, span
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenanceDemand:
     """Parameters of build.provenance."""
