@@ -23,6 +23,10 @@ the future by more than `defaults.clockSkew` fails.
 
 All rules of an environment that rest on provenance are judged on one and the same provenance of a subject.
 
+A rule with `mode: shadow` is judged and shown, and no part of the verdict: its finding ends as **shadow** and says how
+it would have ended. With `effectiveOn` beside it, an RFC 3339 time, it is in force from that instant on. Each
+environment needs a rule that is in force (`mode: enforce`, the default).
+
 Beside the rules of the document, a decision may hold findings of the rule `POLICY`: the policy expired
 (`policy.current`), the request names another policy (`policy.requested`), an environment that the policy does not know
 (`policy.environment`) or no subject (`policy.subjects`). Each of them denies.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 
 class Verdict(StrEnum):
@@ -50,6 +51,23 @@ class Finding:
     remedy: str
     subjects: tuple[int, ...]
     """Indices of the requested subjects that this finding is about."""
+    would: Outcome | None = None
+    """For a rule that was set aside (waived, in shadow): how it ended all the same."""
+
+    @property
+    def judged(self) -> tuple[object, ...]:
+        """What was judged, without the sentences about it: two judgements with equal parts are the same judgement."""
+        return (
+            self.rule,
+            self.type,
+            self.control,
+            self.level,
+            self.outcome,
+            self.would,
+            self.evidence,
+            self.bound,
+            self.subjects,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +84,14 @@ class Decision:
     def of(self, rule: str) -> tuple[Finding, ...]:
         """The findings of the rule with this id, one for each group of subjects."""
         return tuple(finding for finding in self.findings if finding.rule == rule)
+
+    def differs(self, other: Decision) -> str:
+        """The first rule on which another judgement differs, "verdict" when only that does; "" for the same one.
+
+        Verdict, outcomes, levels, evidence and its binding count. Sentences do not: a clearer one in a later version
+        makes no other judgement (docs/adr/0010-replay-compares-judgements.md).
+        """
+        for mine, theirs in zip_longest(self.findings, other.findings):
+            if mine is None or theirs is None or mine.judged != theirs.judged:
+                return (mine or theirs).rule
+        return "" if self.verdict is other.verdict else "verdict"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from policy.document import Environment, Policy
@@ -21,6 +21,8 @@ from policy.wording import moment, span
 
 _RANK: Final = {Direction.LOOSER: 0, Direction.UNCLEAR: 1, Direction.TIGHTER: 2}
 _AGE: Final = Sense(kind=Kind.AGE)
+_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _READS: Final = Sense(kind=Kind.ACCEPTS, absent=(), latest=True)
 
 
@@ -198,9 +200,26 @@ def _rule(
         # The gate stays; what a pass claims in the VSA does not.
         what = f"{old.level} → {new.level}: a pass claims another level"
         yield Change(name=old.id, path=f"{path}.level", direction=Direction.UNCLEAR, what=what)
+    if (old.mode, old.effective_on) != (new.mode, new.effective_on):
+        direction = Direction.TIGHTER if _gates_from(new) <= _gates_from(old) else Direction.LOOSER
+        what = f"{_gating(old)} → {_gating(new)}"
+        yield Change(name=old.id, path=f"{path}.mode", direction=direction, what=what)
     for parameter, was, becomes in _parameters(old.kind, before, after):
         for step in steps(parameter[1], was, becomes, age=int(age.total_seconds())):
             yield Change(name=old.id, path=f"{path}.{parameter[0]}", direction=step.direction, what=step.what)
+
+
+def _gates_from(rule: Rule) -> datetime:
+    """From when on the rule may deny."""
+    if rule.mode == "enforce":
+        return _ALWAYS
+    return _NEVER if rule.effective_on is None else rule.effective_on
+
+
+def _gating(rule: Rule) -> str:
+    if rule.mode == "enforce":
+        return "in force"
+    return "in shadow" if rule.effective_on is None else f"in shadow until {moment(rule.effective_on)}"
 
 
 def _parameters(

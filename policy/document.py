@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any, Final
 
-from policy.rule import LEVELS, Rule
+from policy.rule import LEVELS, MODES, Rule
 from policy.rules import RULES
 from policy.rules.build.provenance import ProvenanceDemand
 from policy.schema import PolicyError, Section
@@ -135,6 +135,12 @@ def _read_rule(section: Section, trust: Trust) -> Rule:
             "control", f"a rule of type {code} serves the control {kind.control}", remedy=f"write {kind.control}"
         )
     level = section.choice("level", LEVELS)
+    shadow = section.has("mode") and section.choice("mode", MODES) == "shadow"
+    effective_on = section.moment("effectiveOn")
+    if effective_on is not None and not shadow:
+        raise section.refuse(
+            "effectiveOn", "only a rule in shadow waits for its day", remedy="write mode: shadow beside it"
+        )
     parameters = kind.read(section, trust)
     section.close()
     ceiling = kind.ceiling(parameters)
@@ -144,7 +150,15 @@ def _read_rule(section: Section, trust: Trust) -> Rule:
             f"these parameters carry the level {ceiling} at most",
             remedy=f"write {ceiling}, or demand more",
         )
-    return Rule(id=identifier, kind=kind, level=level, parameters=parameters, required=kind.require(parameters))
+    return Rule(
+        id=identifier,
+        kind=kind,
+        level=level,
+        parameters=parameters,
+        required=kind.require(parameters),
+        mode="shadow" if shadow else "enforce",
+        effective_on=effective_on,
+    )
 
 
 def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Environment]:
@@ -164,6 +178,10 @@ def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Envi
                     )
             require = tuple(identifier for identifier in known if identifier in named)
         required = tuple(known[identifier] for identifier in require)
+        if all(rule.mode == "shadow" for rule in required):
+            raise section.refuse(
+                "require", "every rule is in shadow, so nothing would be allowed", remedy="require a rule in force too"
+            )
         _refuse_contradiction(section, required)
         environments[name] = Environment(
             name=name,

@@ -32,6 +32,7 @@ from policy.facts import (
     VulnerabilityScan,
 )
 from policy.rule import Case, Judgement, Rule, RuleType, unknown
+from policy.shadow import in_force, set_aside
 from policy.wording import moment, quote
 
 _LETS_THROUGH: Final = frozenset({Outcome.PASS, Outcome.WAIVED, Outcome.SHADOW, Outcome.NOT_APPLICABLE})
@@ -44,7 +45,8 @@ def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
     findings = list(_about_the_policy(policy, facts, now))
     environment = policy.environments.get(facts.request.environment)
     if environment is not None and facts.request.subjects:
-        findings.extend(_judge(policy, environment, facts, now))
+        judged = _judge(policy, environment, facts, now)
+        findings.extend(set_aside(judged, environment.rules, now=now))
     return Decision(verdict=_verdict(findings), findings=tuple(findings))
 
 
@@ -117,11 +119,24 @@ class _Group:
 
 def _judge(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> Iterable[Finding]:
     rules = environment.rules
+    gating = in_force(rules, now)
     groups = _groups(facts)
-    judged = [_judge_group(policy, rules, group, now) for group in groups]
+    judged = [_judge_group(policy, gating, group, now) for group in groups]
+    if len(gating) < len(rules):
+        # Rules in shadow are judged as if all were in force, and choose no provenance for those that are.
+        beside = [_judge_group(policy, rules, group, now) for group in groups]
+        judged = [_merged(rules, every, gating, those) for every, those in zip(beside, judged, strict=True)]
     for position, rule in enumerate(rules):
         for group, judgements in zip(groups, judged, strict=True):
             yield _finding(rule, judgements[position], group.subjects)
+
+
+def _merged(
+    rules: tuple[Rule, ...], beside: list[Judgement], gating: tuple[Rule, ...], judged: list[Judgement]
+) -> list[Judgement]:
+    """The judgements of the rules in force, and for the others those made beside."""
+    by_rule = {rule.id: judgement for rule, judgement in zip(gating, judged, strict=True)}
+    return [by_rule.get(rule.id, shadow) for rule, shadow in zip(rules, beside, strict=True)]
 
 
 def _groups(facts: Facts) -> list[_Group]:

@@ -11,6 +11,7 @@ from policy.document import Policy
 from policy.patterns import compiled
 from policy.rule import Rule
 from policy.sense import covers_pattern, written
+from policy.wording import moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ def explain(policy: Policy, value: Mapping[str, Any], *, environment: str | None
             rule=rule.id,
             control=rule.control,
             level=rule.level,
-            text=f"{rule.kind.title}: {rule.required}.",
+            text=f"{rule.kind.title}: {rule.required}.{_until(rule)}",
             patterns=tuple(_patterns(rule, raw[rule.id])),
         )
         for stage in policy.environments.values()
@@ -44,12 +45,24 @@ def explain(policy: Policy, value: Mapping[str, Any], *, environment: str | None
     )
 
 
+def _until(rule: Rule) -> str:
+    match rule.mode, rule.effective_on:
+        case "enforce", _:
+            return ""
+        case _, None:
+            return " In shadow: shown, never denies."
+        case _, since:
+            return f" In shadow until {moment(since)}, in force from then on."
+
+
 def heading(policy: Policy, environment: str) -> str:
     """The environment itself in one sentence."""
     stage = policy.environments[environment]
+    gating = sum(rule.mode == "enforce" for rule in stage.rules)
+    shadowed = len(stage.rules) - gating
     return (
         f"{policy.name} v{policy.version} signs for {stage.name} with the key {stage.key} ({written(stage.formats)}) "
-        f"when all of {len(stage.rules)} rules pass."
+        f"when all of {gating} rules pass{f'; {shadowed} more in shadow' if shadowed else ''}."
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from policy.document import FORMATS, SCHEMA
-from policy.rule import LEVELS, Parameter, RuleType
+from policy.rule import LEVELS, MODES, Parameter, RuleType
 from policy.rules import RULES
 from policy.rules.artifact.vulnerabilities import SEVERITIES, UNRATED
 from policy.schema import MAX_ENTRIES, MAX_TEXT, NAME
@@ -124,6 +124,8 @@ def _rule(kind: RuleType[Any]) -> Schema:
         "type": {"const": kind.code},
         "control": {"const": kind.control},
         "level": {"enum": list(LEVELS)},
+        "mode": {"enum": list(MODES), "description": "shadow: judged and shown, and no part of the verdict"},
+        "effectiveOn": {**MOMENT, "description": "from when on a rule in shadow is in force"},
     }
     nested: dict[str, dict[str, Schema]] = {}
     for parameter in kind.parameters:
@@ -133,7 +135,7 @@ def _rule(kind: RuleType[Any]) -> Schema:
         else:
             properties[name] = _parameter(parameter)
     properties |= {name: _closed(inner) for name, inner in nested.items()}
-    optional = [parameter.name for parameter in kind.parameters if not parameter.required]
+    optional = ["mode", "effectiveOn", *(parameter.name for parameter in kind.parameters if not parameter.required)]
     return {"title": kind.code, "description": kind.title, **_closed(properties, optional=optional)}
 
 

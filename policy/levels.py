@@ -50,12 +50,21 @@ def _earned(policy: Policy, decision: Decision, control: str) -> str | None:
         return None
     earned = None
     for level in LEVELS:
-        rules = [rule for rule in policy.rules if rule.control == control and rule.level == level]
+        rules = [
+            rule
+            for rule in policy.rules
+            if rule.control == control and rule.level == level and not _shadowed(decision.of(rule.id))
+        ]
         if not all(_passed(decision.of(rule.id)) for rule in rules):
             break
         if rules:
             earned = level
     return earned
+
+
+def _shadowed(findings: tuple[Finding, ...]) -> bool:
+    """Whether a rule was in shadow: it neither earns a level nor takes one away."""
+    return any(finding.outcome is Outcome.SHADOW for finding in findings)
 
 
 def _passed(findings: tuple[Finding, ...]) -> bool:
@@ -64,7 +73,9 @@ def _passed(findings: tuple[Finding, ...]) -> bool:
 
 def _counted(facts: Facts, decision: Decision, code: str) -> set[str] | None:
     """Digests that the rules of this type counted; None unless they passed for every subject."""
-    findings = tuple(finding for finding in decision.findings if finding.type == code)
+    findings = tuple(
+        finding for finding in decision.findings if finding.type == code and finding.outcome is not Outcome.SHADOW
+    )
     subjects = {subject for finding in findings for subject in finding.subjects}
     if not _passed(findings) or subjects != set(range(len(facts.request.subjects))):
         return None

@@ -34,7 +34,7 @@ class Remark:
 
 def lint(policy: Policy, *, now: datetime, covered: Iterable[Coverage] | None) -> tuple[Remark, ...]:
     """Every remark; `covered` is the coverage by the tests beside the policy, None when there are none."""
-    return (*_expiry(policy, now), *_trust(policy), *_rules(policy), *_untested(policy, covered))
+    return (*_expiry(policy, now), *_trust(policy), *_rules(policy, now), *_untested(policy, covered))
 
 
 def _expiry(policy: Policy, now: datetime) -> Iterator[Remark]:
@@ -74,7 +74,7 @@ def _unused(path: str, what: str) -> Remark:
     return Remark(severity="warning", path=path, what=what, remedy="remove it: what nobody needs should not be trusted")
 
 
-def _rules(policy: Policy) -> Iterator[Remark]:
+def _rules(policy: Policy, now: datetime) -> Iterator[Remark]:
     required = {name for environment in policy.environments.values() for name in environment.require}
     for rule in policy.rules:
         path = f"rules.{rule.id}"
@@ -84,6 +84,13 @@ def _rules(policy: Policy) -> Iterator[Remark]:
                 path=path,
                 what="no environment requires this rule",
                 remedy="add it to `require` of an environment, or remove it",
+            )
+        if rule.effective_on is not None and rule.effective_on <= now:
+            yield Remark(
+                severity="warning",
+                path=f"{path}.effectiveOn",
+                what=f"the rule is in force since {moment(rule.effective_on)}",
+                remedy="write mode: enforce, without effectiveOn",
             )
         hopeless = _hopeless(policy, rule)
         if hopeless:

@@ -19,6 +19,7 @@ from policy.document import Policy
 from policy.engine import evaluate
 from policy.facts import Bound, EvidenceFacts, Facts, Item, Origin, Provenance, SourceSummary
 from policy.rule import Rule
+from policy.shadow import in_force
 from policy.testing.fixture import ENTRIES
 from policy.trust import Trust
 
@@ -74,9 +75,10 @@ def replay(draft: Policy, recorded: Recorded, *, now: datetime | None = None) ->
     missing = ""
     if draft.trust != recorded.trust:
         facts, missing = retrust(recorded.facts, old=recorded.trust, new=draft.trust)
-    decision = evaluate(draft, facts, now=recorded.time if now is None else now)
+    instant = recorded.time if now is None else now
+    decision = evaluate(draft, facts, now=instant)
     if not missing and draft.trust != recorded.trust:
-        missing = _not_firm(draft, decision, facts, old=recorded.trust)
+        missing = _not_firm(draft, decision, facts, old=recorded.trust, now=instant)
     stopped_then, stops_now = _stopping(recorded.decision), _stopping(decision)
     allowed_then, allows_now = (each.verdict is Verdict.ALLOW for each in (recorded.decision, decision))
     if missing:
@@ -201,16 +203,17 @@ def _joined(evidence: EvidenceFacts) -> Iterator[SourceSummary]:
         yield replace(item, origin=replace(item.origin, covers=tuple(sorted(covers)), bound=bound))
 
 
-def _not_firm(draft: Policy, decision: Decision, facts: Facts, *, old: Trust) -> str:
+def _not_firm(draft: Policy, decision: Decision, facts: Facts, *, old: Trust, now: datetime) -> str:
     """Why evidence that nobody recorded could turn the verdict; "" when none could."""
     environment = draft.environments.get(facts.request.environment)
     fresh = _fresh(draft.trust, old)
     older = any(not set(now) <= set(then) for now, then in _accepted(draft.trust, old))
     if environment is None or not (fresh or older):
         return ""
-    open_rules = {rule.id for rule in environment.rules if older or _accepts(draft.trust, rule, fresh)}
+    gating = in_force(environment.rules, now)
+    open_rules = {rule.id for rule in gating if older or _accepts(draft.trust, rule, fresh)}
     if decision.verdict is Verdict.ALLOW:
-        turning = {rule.id for rule in environment.rules if rule.id in open_rules and _latest_decides(rule)}
+        turning = {rule.id for rule in gating if rule.id in open_rules and _latest_decides(rule)}
     else:
         # One rule that no unrecorded evidence can satisfy makes the denial certain.
         stopping = {finding.rule for finding in _stopping(decision)}

@@ -24,6 +24,8 @@ CONTROLS: Final = ("source", "build", "artifact", "deployment")
 """The four controls of the build factory, in the order in which they act."""
 LEVELS: Final = ("minimum", "better", "strong")
 """The levels of a control, the lowest first."""
+MODES: Final = ("enforce", "shadow")
+"""Whether a rule gates, or is judged beside those that do."""
 
 P = TypeVar("P")
 Received = TypeVar("Received", TestResult, VulnerabilityScan)
@@ -126,6 +128,10 @@ class Rule:
     """The typed parameters that `kind.read` made."""
     required: str
     """What is required, in words."""
+    mode: Literal["enforce", "shadow"] = "enforce"
+    """shadow: judged and shown, and no part of the verdict (policy.shadow)."""
+    effective_on: datetime | None = None
+    """From when on a rule in shadow is in force all the same."""
 
     @property
     def type(self) -> str:

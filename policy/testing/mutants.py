@@ -56,7 +56,7 @@ def mutants(policy: Policy, value: Mapping[str, Any], ran: Sequence[Ran]) -> tup
     trials = [each.trial for each in ran]
     found: list[Mutant] = []
     for rule in policy.rules:
-        if rule.id in required:
+        if rule.id in required and rule.mode == "enforce":
             found.extend(_evidence_mutants(policy, rule, ran))
             found.extend(_document_mutants(value, rule, trials))
     for name, what, mutated in (*_trust_documents(value), *_default_documents(value)):

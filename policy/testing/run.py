@@ -58,16 +58,22 @@ def run_trial(policy: Policy, trial: Trial) -> Ran:
 
 
 def outcomes(decision: Decision) -> dict[str, Outcome]:
-    """How each rule ended: the worst of its findings."""
+    """How each rule ended: the worst of its findings; for a rule in shadow how it would have ended."""
     worst: dict[str, Outcome] = {}
     for finding in decision.findings:
-        before = worst.get(finding.rule, finding.outcome)
-        worst[finding.rule] = min(before, finding.outcome, key=_WORST.index)
+        outcome = _told(finding)
+        worst[finding.rule] = min(worst.get(finding.rule, outcome), outcome, key=_WORST.index)
     return worst
 
 
+def _told(finding: Finding) -> Outcome:
+    if finding.outcome is Outcome.SHADOW and finding.would is not None:
+        return finding.would
+    return finding.outcome
+
+
 def coverage(policy: Policy, ran: Iterable[Ran]) -> tuple[Coverage, ...]:
-    """What the passing trials expect of each rule that some environment requires, in the document's order."""
+    """What the passing trials expect of each rule that gates some environment, in the document's order."""
     pinned = {(name, outcome) for each in ran if not each.faults for name, outcome in _pinned(each)}
     required = {name for environment in policy.environments.values() for name in environment.require}
     return tuple(
@@ -78,7 +84,7 @@ def coverage(policy: Policy, ran: Iterable[Ran]) -> tuple[Coverage, ...]:
             absent=(rule.id, "absent") in pinned,
         )
         for rule in policy.rules
-        if rule.id in required
+        if rule.id in required and rule.mode == "enforce"
     )
 
 
@@ -89,7 +95,7 @@ def _faults(trial: Trial, decision: Decision) -> Iterator[str]:
         found = outcomes(decision)
         for name in dict.fromkeys((*found, *trial.rules)):
             wanted = trial.rules.get(name, Outcome.PASS)
-            if found.get(name) is not wanted:
+            if found.get(name) is not wanted and not (wanted is Outcome.SHADOW and _shadowed(decision.of(name))):
                 told = _summary([finding for finding in decision.of(name) if finding.outcome is not Outcome.PASS])
                 yield f"expected {name} to end as {wanted}, got {found.get(name, 'no finding')}: {told}"
     spoken = "\n".join(
@@ -101,6 +107,10 @@ def _faults(trial: Trial, decision: Decision) -> Iterator[str]:
     for reason in trial.reasons:
         if reason not in spoken:
             yield f"no finding says: {reason}"
+
+
+def _shadowed(findings: Sequence[Finding]) -> bool:
+    return any(finding.outcome is Outcome.SHADOW for finding in findings)
 
 
 def _summary(findings: Sequence[Finding]) -> str:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from itertools import count
+
+from msgspec.structs import replace
 
 from signer.custodian import administration
 from signer.custodian.commands import Activate, AddKey, Done, Halt, KeepEvidence, Kept, Reply, Resume, UpdateTrust
@@ -116,11 +119,14 @@ class Acts:
         return _done(ticket, entry)
 
     def activate(self, ticket: int, command: Activate, *, standing: Standing, now: datetime) -> Act:
-        """Put a policy or access document in force, by the owners' threshold."""
+        """Put a policy or access document in force, by the owners' threshold; a refused one is a leaf too."""
         who = self._actor(command.principal)
-        entry = administration.activation(
-            command, standing=standing, reader=self._reader, principal=who, time=format_time(now)
-        )
+        time = format_time(now)
+        try:
+            entry = administration.activation(command, standing=standing, reader=self._reader, principal=who, time=time)
+        except (Malformed, Refused) as fault:
+            refused = administration.refusal(command, fault, principal=who, time=time)
+            return Act(ticket=ticket, entries=(refused,), reply=partial(_refused, fault), stands=False)
         return _done(ticket, entry)
 
     def update_trust(self, ticket: int, command: UpdateTrust, *, standing: Standing, now: datetime) -> Act:
@@ -173,6 +179,10 @@ class Acts:
         if principal.kind == "robot":
             return principal.id
         return self._persons.pseudonym(principal.name)
+
+
+def _refused(fault: Malformed | Refused, leaf: int) -> Reply:
+    return replace(failed(fault), detail=f"{fault.detail}; the refusal is leaf {leaf}")
 
 
 def _done(ticket: int | None, entry: Entry, *, halts: bool = False) -> Act:

@@ -28,21 +28,12 @@ MAX_REASON = 500
 POLICY_TYPE = "application/vnd.signing-authority.policy+yaml"
 ACCESS_TYPE = "application/vnd.signing-authority.access+yaml"
 
+_SORTS = ("policy", "access")
+
 
 def activation(command: Activate, *, standing: Standing, reader: Reader, principal: str, time: str) -> Entry:
     """The leaf that puts a policy or access document in force; raises Malformed or Refused."""
-    match command.document:
-        case "policy":
-            try:
-                policy = parse_policy(command.data)
-            except PolicyError as fault:
-                raise Malformed("policy-invalid", fault.detail, remedy=fault.remedy) from None
-            name, version, media_type = policy.name, policy.version, POLICY_TYPE
-        case "access":
-            access = parse_access(command.data)
-            name, version, media_type = access.name, access.version, ACCESS_TYPE
-        case _:
-            raise Malformed("malformed-frame", "a document is a policy or an access document")
+    name, version, media_type = _stated(command)
     active = reader.active_all(command.document)
     if command.document == "access" and any(document.name != name for document in active):
         raise Refused("access-renamed", f"the access document in force is named {active[0].name}")
@@ -72,6 +63,40 @@ def activation(command: Activate, *, standing: Standing, reader: Reader, princip
         signatures=tuple(each.digest for each in signatures),
     )
     return Entry(leaf, (StoredDocument(digest, media_type, command.data), *signatures))
+
+
+def refusal(command: Activate, fault: Malformed | Refused, *, principal: str, time: str) -> Entry:
+    """The leaf that says that a document did not come into force, and why."""
+    try:
+        name, version, _ = _stated(command)
+    except Malformed:
+        name, version = "", 0
+    leaf = leaves.Refusal(
+        time=time,
+        document=command.document if command.document in _SORTS else "",
+        name=name,
+        version=version,
+        digest=sha256_hex(command.data),
+        reason=fault.code,
+        principal=principal,
+    )
+    return Entry(leaf)
+
+
+def _stated(command: Activate) -> tuple[str, int, str]:
+    """Name, version and media type of the document; raises Malformed when it is none of its sort."""
+    match command.document:
+        case "policy":
+            try:
+                policy = parse_policy(command.data)
+            except PolicyError as fault:
+                raise Malformed("policy-invalid", fault.detail, remedy=fault.remedy) from None
+            return policy.name, policy.version, POLICY_TYPE
+        case "access":
+            access = parse_access(command.data)
+            return access.name, access.version, ACCESS_TYPE
+        case _:
+            raise Malformed("malformed-frame", "a document is a policy or an access document")
 
 
 def trust_update(command: UpdateTrust, *, standing: Standing, principal: str, time: str) -> Entry:

@@ -19,6 +19,7 @@ from signer.ledger.leaves import (
     Key,
     Leaf,
     Outcome,
+    Refusal,
     ResumeLeaf,
     Trust,
 )
@@ -50,7 +51,7 @@ class StoredDocument:
 def named_documents(leaf: Leaf) -> tuple[str, ...]:
     """The sha256 digests of every document that must stand beside `leaf`."""
     match leaf:
-        case Genesis() | Key() | HaltLeaf():
+        case Genesis() | Refusal() | Key() | HaltLeaf():
             return ()
         case Activation() | Trust():
             return (leaf.digest, *leaf.signatures)

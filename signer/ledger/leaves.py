@@ -51,6 +51,22 @@ class Activation(_Leaf, frozen=True, kw_only=True, tag="activation"):
     """sha256 of each owner signature envelope, kept as documents; empty only in the genesis transaction of dev."""
 
 
+class Refusal(_Leaf, frozen=True, kw_only=True, tag="refusal"):
+    """A document was offered for activation, and refused: nothing came into force."""
+
+    document: str
+    """`policy` or `access`."""
+    name: str
+    """As the document says; empty when it is no document of that sort."""
+    version: int
+    """As the document says; 0 when it is no document of that sort."""
+    digest: str
+    """sha256 of the bytes that were offered, which are not kept."""
+    reason: str
+    """A slug such as owner-threshold or version-not-newer."""
+    principal: str
+
+
 class Trust(_Leaf, frozen=True, kw_only=True, tag="trust"):
     """A newer trust document was published."""
 
@@ -171,7 +187,7 @@ class ResumeLeaf(_Leaf, frozen=True, kw_only=True, tag="resume"):
     signatures: tuple[str, ...]
 
 
-Leaf = Genesis | Activation | Trust | Key | Evidence | Decision | Outcome | HaltLeaf | ResumeLeaf
+Leaf = Genesis | Activation | Refusal | Trust | Key | Evidence | Decision | Outcome | HaltLeaf | ResumeLeaf
 
 _decoder = msgspec.json.Decoder(Leaf)
 

@@ -35,6 +35,7 @@ from signer.ledger.leaves import (
     Key,
     Leaf,
     Outcome,
+    Refusal,
     ResumeLeaf,
     Trust,
     decode_leaf,
@@ -71,7 +72,7 @@ Changes: TypeAlias = Mapping[Change, list[Row]]
 def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, document: Document) -> None:
     """Add the rows that `leaf` at `index` makes to `changes`; raises Malformed for a document of another form."""
     match leaf:
-        case Genesis():
+        case Genesis() | Refusal():
             pass
         case Decision():
             _fold_decision(changes, index, leaf, document)

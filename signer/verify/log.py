@@ -23,6 +23,7 @@ from signer.ledger.leaves import (
     Key,
     Leaf,
     Outcome,
+    Refusal,
     ResumeLeaf,
     Trust,
     decode_leaf,
@@ -198,5 +199,5 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
                 expected=f"an allowing decision at leaf {leaf.decision} for request {leaf.request!r}, still open",
                 found=f"an outcome at leaf {index} without it",
             )
-        case Activation() | Trust() | Key() | Evidence() | HaltLeaf() | ResumeLeaf():
+        case Activation() | Refusal() | Trust() | Key() | Evidence() | HaltLeaf() | ResumeLeaf():
             pass

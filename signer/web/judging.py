@@ -141,7 +141,7 @@ def authorise_repositories(facts: EvidenceFacts, asked: Asked, *, environment: E
     trusted = [item for item in facts.provenance if item.builder is not None]
     repositories = {item.repository or "" for item in trusted}
     covered = {index for item in trusted for index in item.origin.covers}
-    demanded = any(rule.kind.needs_provenance for rule in environment.rules)
+    demanded = any(rule.kind.needs_provenance and rule.mode == "enforce" for rule in environment.rules)
     if len(covered) < len(asked.subjects) and not demanded:
         # Only a grant for every repository covers one without a name.
         repositories.add("")

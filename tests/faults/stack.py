@@ -228,10 +228,11 @@ def check_replays(reader: Reader) -> int:
     for body in all_leaves(reader):
         leaf = decode_leaf(body)
         if isinstance(leaf, Decision):
-            policy, facts = reader.document(leaf.policy.digest), reader.document(leaf.facts)
+            policy, facts, findings = map(reader.document, (leaf.policy.digest, leaf.facts, leaf.findings))
             assert policy is not None
             assert facts is not None
-            verify_replay(body, policy=policy.data, facts=facts.data, checks=Checklist())
+            assert findings is not None
+            verify_replay(body, policy=policy.data, facts=facts.data, findings=findings.data, checks=Checklist())
             count += 1
     return count
 

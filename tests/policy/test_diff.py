@@ -53,6 +53,14 @@ def loosen_twice(value: Value) -> None:
     drop_rule(value)
 
 
+def in_shadow(value: Value) -> None:
+    rule(value, 5)["mode"] = "shadow"
+
+
+def in_shadow_until(value: Value) -> None:
+    rule(value, 5).update(mode="shadow", effectiveOn="2027-01-15T00:00:00Z")
+
+
 def second_scanner(value: Value) -> None:
     value["trust"]["scanners"]["trivy"] = {"key": "other"}
     rule(value, 5)["scanners"] = ["grype", "trivy"]
@@ -69,6 +77,8 @@ CASES: dict[str, tuple[Callable[[Value], object], list[str]]] = {
     "a later end": (lambda v: v["metadata"].update(expires="2028-01-01T00:00:00Z"), ["looser metadata.expires"]),
     "no end": (lambda v: v["metadata"].pop("expires"), ["looser metadata.expires"]),
     "an earlier end": (lambda v: v["metadata"].update(expires="2027-01-01T00:00:00Z"), ["tighter metadata.expires"]),
+    "a rule in shadow": (in_shadow, ["looser VUL-1"]),
+    "a rule in shadow until a day": (in_shadow_until, ["looser VUL-1"]),
     "a longer default age": (lambda v: v["defaults"].update(maxEvidenceAge="8d"), ["looser defaults.maxEvidenceAge"]),
     "the default age written out no more": (lambda v: v["defaults"].pop("maxEvidenceAge"), []),
     "a smaller skew": (lambda v: v["defaults"].update(clockSkew="1m"), ["tighter defaults.clockSkew"]),
@@ -135,6 +145,21 @@ CASES: dict[str, tuple[Callable[[Value], object], list[str]]] = {
 def test_names_and_directions_of(change: Callable[[Value], object], expected: list[str]) -> None:
     found = diff(read(document()), read(changed(change)))
     assert sorted(f"{each.direction} {each.name}" for each in found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "direction"),
+    [
+        pytest.param(in_shadow, lambda _: None, Direction.TIGHTER, id="promoted"),
+        pytest.param(in_shadow, in_shadow_until, Direction.TIGHTER, id="given a day"),
+        pytest.param(in_shadow_until, in_shadow, Direction.LOOSER, id="without its day"),
+    ],
+)
+def test_a_rule_that_is_in_force_earlier_is_tighter(
+    old: Callable[[Value], object], new: Callable[[Value], object], direction: Direction
+) -> None:
+    found = diff(read(changed(old)), read(changed(new)))
+    assert [(each.direction, each.path) for each in found] == [(direction, "rules.VUL-1.mode")]
 
 
 def test_an_environment_less_is_tighter() -> None:

@@ -146,6 +146,20 @@ def test_a_signature_of_an_earlier_resume_does_not_end_a_later_halt(world: World
 # Activation
 
 
+def stranger_activates(world: World, data: bytes) -> Activate:
+    strangers = [Ed25519PrivateKey.generate() for _ in range(2)]
+    act = OwnerAct("policy", 2, ORIGIN, sha256_hex(data))
+    signatures = tuple(sign_owner_act(act, stranger) for stranger in strangers)
+    return Activate(principal="operator", document="policy", data=data, signatures=signatures)
+
+
+def tampered(command: Activate) -> Activate:
+    """The same with one byte changed that leaves it a policy of the same name and version."""
+    assert command.data.count(b"minComponents: 1") == 1
+    data = command.data.replace(b"minComponents: 1", b"minComponents: 2")
+    return Activate(principal="operator", document="policy", data=data, signatures=command.signatures)
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
@@ -163,6 +177,16 @@ def test_a_signature_of_an_earlier_resume_does_not_end_a_later_halt(world: World
             lambda w: w.activation("policy", 3, demo_policy(w.signers, version=2)),
             "owner-threshold",
             id="signatures for another version",
+        ),
+        pytest.param(
+            lambda w: stranger_activates(w, demo_policy(w.signers, version=2)),
+            "owner-threshold",
+            id="the signatures of strangers",
+        ),
+        pytest.param(
+            lambda w: tampered(w.activation("policy", 2, demo_policy(w.signers, version=2))),
+            "owner-threshold",
+            id="a document with one byte changed",
         ),
         pytest.param(
             lambda w: Activate(
@@ -196,8 +220,29 @@ def test_a_signature_of_an_earlier_resume_does_not_end_a_later_halt(world: World
 )
 def test_nothing_comes_into_force_by(command: Callable[[World], Activate], expected: str, world: World) -> None:
     size = len(world.ledger.bodies)
-    assert code(world.ask(command(world))) == expected
-    assert len(world.ledger.bodies) == size
+    before = world.ledger.active_all("policy"), world.ledger.active_all("access")
+    asked = command(world)
+    reply = world.ask(asked)
+    assert code(reply) == expected
+    assert (world.ledger.active_all("policy"), world.ledger.active_all("access")) == before
+    ((index, leaf),) = world.ledger.all()[size:]
+    assert isinstance(leaf, leaves.Refusal)
+    assert (leaf.reason, leaf.digest, leaf.principal) == (expected, sha256_hex(asked.data), "operator")
+    assert isinstance(reply, Failed)
+    assert reply.detail.endswith(f"; the refusal is leaf {index}")
+
+
+def test_a_refusal_says_what_the_document_says_of_itself(world: World) -> None:
+    world.ask(world.activation("policy", 2, demo_policy(world.signers, version=2), owners=1))
+    world.ask(world.activation("policy", 2, b"{}"))
+    told = [leaf for _, leaf in world.ledger.of(leaves.Refusal) if isinstance(leaf, leaves.Refusal)]
+    assert [(leaf.document, leaf.name, leaf.version) for leaf in told] == [("policy", "demo", 2), ("policy", "", 0)]
+
+
+def test_a_refusal_that_cannot_be_written_is_no_answer(world: World) -> None:
+    world.ledger.fault = "before"
+    command = world.activation("policy", 2, demo_policy(world.signers, version=2), owners=1)
+    assert code(world.ask(command)) == "ledger-unavailable"
 
 
 def test_an_activation_keeps_the_document_and_every_signature(world: World) -> None:

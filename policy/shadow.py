@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules in shadow: judged and shown beside the rules in force, and no part of the verdict.
+
+    - {id: VUL-2, type: vulns.threshold, …, mode: shadow, effectiveOn: 2027-01-15T00:00:00Z}
+
+From `effectiveOn` on the rule is in force, in the same version of the document; without it, until an owner-signed
+version says `mode: enforce`. Until then its finding ends as *shadow* and names the outcome that it would have had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from policy.decision import Finding, Outcome
+from policy.rule import Rule
+from policy.wording import moment
+
+
+def in_shadow(rule: Rule, now: datetime) -> bool:
+    """Whether the rule is judged without being in force at `now`."""
+    return rule.mode == "shadow" and (rule.effective_on is None or now < rule.effective_on)
+
+
+def in_force(rules: Sequence[Rule], now: datetime) -> tuple[Rule, ...]:
+    """The rules that a verdict at `now` rests on."""
+    return tuple(rule for rule in rules if not in_shadow(rule, now))
+
+
+def set_aside(findings: Iterable[Finding], rules: Iterable[Rule], *, now: datetime) -> Iterator[Finding]:
+    """The findings, those of rules in shadow with the outcome *shadow* and what they would have been."""
+    shadowed = {rule.id: rule for rule in rules if in_shadow(rule, now)}
+    for finding in findings:
+        rule = shadowed.get(finding.rule)
+        yield finding if rule is None else _shadow(finding, rule)
+
+
+def _shadow(finding: Finding, rule: Rule) -> Finding:
+    when = "" if rule.effective_on is None else f", in force from {moment(rule.effective_on)}"
+    return replace(
+        finding,
+        outcome=Outcome.SHADOW,
+        would=finding.outcome,
+        title=f"in shadow{when}; would end as {finding.outcome}: {finding.title}",
+    )
