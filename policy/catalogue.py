@@ -12,8 +12,9 @@ _HEAD = """\
 # Rules
 
 Every rule of a policy has an `id`, a `type`, the `control` of that type, a `level` (minimum, better or strong) and the
-parameters of its type. A key that is not listed here is refused. A duration is a whole number and one of s, m, h, d, w.
-A pattern is matched as a whole, segment by segment; `*` stands for any characters within one segment.
+parameters of its type. `waivable: true` lets a waiver count for it; without that none does. A key
+that is not listed here is refused. A duration is a whole number and one of s, m, h, d, w. A pattern is matched as a
+whole, segment by segment; `*` stands for any characters within one segment.
 
 A rule ends as **pass**, **fail** or **unknown**, and unknown denies as fail does. It passes only by evidence that it
 counted: evidence that verified under a trusted key and whose subject is the requested digest. Source attestations count

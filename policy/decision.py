@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
 
@@ -25,6 +26,29 @@ class Outcome(StrEnum):
     WAIVED = "waived"
     SHADOW = "shadow"
     NOT_APPLICABLE = "not-applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offender:
+    """One thing that a rule found wrong, so that it can be waived alone: a vulnerability, a component's licence."""
+
+    id: str
+    package: str | None = None
+    """What it was found in, where the evidence tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverUse:
+    """One waiver on which a waived finding rests."""
+
+    digest: str
+    """sha256 of the statement that two people signed."""
+    requested_by: str
+    approved_by: str
+    expires: datetime
+    use: int
+    """Which use this would be, from 1."""
+    max_uses: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +77,10 @@ class Finding:
     """Indices of the requested subjects that this finding is about."""
     would: Outcome | None = None
     """For a rule that was set aside (waived, in shadow): how it ended all the same."""
+    offenders: tuple[Offender, ...] = ()
+    """Everything that is wrong, where the rule can name each part of it."""
+    waived_by: tuple[WaiverUse, ...] = ()
+    """The waivers that together excuse all of it; empty unless it is waived."""
 
     @property
     def judged(self) -> tuple[object, ...]:
@@ -67,6 +95,7 @@ class Finding:
             self.evidence,
             self.bound,
             self.subjects,
+            self.waived_by,
         )
 
 
@@ -80,6 +109,12 @@ class Decision:
     def counting(self, outcome: Outcome) -> tuple[Finding, ...]:
         """The findings that ended in `outcome`."""
         return tuple(finding for finding in self.findings if finding.outcome is outcome)
+
+    @property
+    def waivers(self) -> tuple[str, ...]:
+        """Digests of all waivers on which the verdict rests: an ALLOW uses each of them once."""
+        waived = self.counting(Outcome.WAIVED)
+        return tuple(dict.fromkeys(use.digest for finding in waived for use in finding.waived_by))
 
     def of(self, rule: str) -> tuple[Finding, ...]:
         """The findings of the rule with this id, one for each group of subjects."""

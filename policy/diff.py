@@ -55,6 +55,7 @@ def diff(old: Document, new: Document) -> tuple[Change, ...]:
         *_entries(old, new),
         *_rules(old, new),
         *_environments(old.policy, new.policy),
+        *_limits(old.policy, new.policy),
     )
     return tuple(sorted(changes, key=lambda change: _RANK[change.direction]))
 
@@ -204,6 +205,10 @@ def _rule(
         direction = Direction.TIGHTER if _gates_from(new) <= _gates_from(old) else Direction.LOOSER
         what = f"{_gating(old)} → {_gating(new)}"
         yield Change(name=old.id, path=f"{path}.mode", direction=direction, what=what)
+    if old.waivable != new.waivable:
+        direction = Direction.LOOSER if new.waivable else Direction.TIGHTER
+        what = f"{written(old.waivable)} → {written(new.waivable)}"
+        yield Change(name=old.id, path=f"{path}.waivable", direction=direction, what=what)
     for parameter, was, becomes in _parameters(old.kind, before, after):
         for step in steps(parameter[1], was, becomes, age=int(age.total_seconds())):
             yield Change(name=old.id, path=f"{path}.{parameter[0]}", direction=step.direction, what=step.what)
@@ -270,3 +275,14 @@ def _environment(path: str, old: Environment, new: Environment) -> Iterator[Chan
                 direction=Direction.UNCLEAR,
                 what=f"{written(before)} → {written(after)}",
             )
+
+
+def _limits(old: Policy, new: Policy) -> Iterator[Change]:
+    for path, before, after in (
+        ("limits.maxWaiverDays", old.limits.max_waiver_days, new.limits.max_waiver_days),
+        ("limits.maxRenewals", old.limits.max_renewals, new.limits.max_renewals),
+        ("limits.maxOpenWaivers", old.limits.max_open_waivers, new.limits.max_open_waivers),
+    ):
+        if before != after:
+            direction = Direction.LOOSER if after > before else Direction.TIGHTER
+            yield Change(name=path, path=path, direction=direction, what=f"{before} → {after}")

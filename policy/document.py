@@ -9,6 +9,7 @@
       - {id: BLD-2, type: build.isolation, control: build, level: better, atLeast: ephemeral}
     environments:
       release: {require: ["*"], key: release, formats: [vsa]}
+    limits: {maxWaiverDays: 30, maxRenewals: 1, maxOpenWaivers: 10}
 
 What this version does not know is refused, never ignored: keys, rule types, references, a rule under another control
 than its type's, a level above what its parameters carry, an environment that requires nothing.
@@ -38,6 +39,9 @@ FORMATS: Final = ("vsa",)
 """The formats that an environment may answer in."""
 MAX_AGE: Final = timedelta(days=7)
 MAX_SKEW: Final = timedelta(minutes=10)
+MOST_WAIVER_DAYS: Final = 366
+MOST_RENEWALS: Final = 12
+MOST_OPEN_WAIVERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,18 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How far waivers may go under this policy."""
+
+    max_waiver_days: int = 30
+    """From the first moment of a waiver to its end."""
+    max_renewals: int = 1
+    """How often what was waived may be waived again."""
+    max_open_waivers: int = 10
+    """How many may stand at one time, ended and expired ones left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One version of a policy document, with the sha256 of its bytes in hexadecimal."""
 
@@ -68,6 +84,11 @@ class Policy:
     environments: Mapping[str, Environment]
     clock_skew: timedelta
     max_evidence_age: timedelta
+    limits: Limits
+
+    def rule(self, identifier: str) -> Rule | None:
+        """The rule with this id."""
+        return next((rule for rule in self.rules if rule.id == identifier), None)
 
 
 def parse_policy(data: bytes) -> Policy:
@@ -105,10 +126,31 @@ def read_policy(value: Any, *, digest: str) -> Policy:
         environments=_read_environments(root, rules),
         clock_skew=timedelta(minutes=2) if skew is None else skew,
         max_evidence_age=MAX_AGE if age is None else age,
+        limits=_read_limits(root.optional_section("limits")),
     )
     for section in (metadata, defaults, root):
         section.close()
     return policy
+
+
+def _read_limits(section: Section) -> Limits:
+    usual = Limits()
+    limits = Limits(
+        max_waiver_days=section.integer("maxWaiverDays", least=1, default=usual.max_waiver_days),
+        max_renewals=section.integer("maxRenewals", least=0, default=usual.max_renewals),
+        max_open_waivers=section.integer("maxOpenWaivers", least=0, default=usual.max_open_waivers),
+    )
+    for key, value, most in (
+        ("maxWaiverDays", limits.max_waiver_days, MOST_WAIVER_DAYS),
+        ("maxRenewals", limits.max_renewals, MOST_RENEWALS),
+        ("maxOpenWaivers", limits.max_open_waivers, MOST_OPEN_WAIVERS),
+    ):
+        if value > most:
+            raise section.refuse(
+                key, f"is more than {most}", remedy="an exception that never ends is a rule: write one"
+            )
+    section.close()
+    return limits
 
 
 def _read_rules(root: Section, trust: Trust) -> tuple[Rule, ...]:
@@ -141,6 +183,7 @@ def _read_rule(section: Section, trust: Trust) -> Rule:
         raise section.refuse(
             "effectiveOn", "only a rule in shadow waits for its day", remedy="write mode: shadow beside it"
         )
+    waivable = section.boolean("waivable", default=False)
     parameters = kind.read(section, trust)
     section.close()
     ceiling = kind.ceiling(parameters)
@@ -158,6 +201,7 @@ def _read_rule(section: Section, trust: Trust) -> Rule:
         required=kind.require(parameters),
         mode="shadow" if shadow else "enforce",
         effective_on=effective_on,
+        waivable=waivable,
     )
 
 

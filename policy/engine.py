@@ -33,6 +33,7 @@ from policy.facts import (
 )
 from policy.rule import Case, Judgement, Rule, RuleType, unknown
 from policy.shadow import in_force, set_aside
+from policy.waiver import waive
 from policy.wording import moment, quote
 
 _LETS_THROUGH: Final = frozenset({Outcome.PASS, Outcome.WAIVED, Outcome.SHADOW, Outcome.NOT_APPLICABLE})
@@ -46,7 +47,8 @@ def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
     environment = policy.environments.get(facts.request.environment)
     if environment is not None and facts.request.subjects:
         judged = _judge(policy, environment, facts, now)
-        findings.extend(set_aside(judged, environment.rules, now=now))
+        waived = waive(judged, policy=policy, facts=facts, now=now)
+        findings.extend(set_aside(waived, environment.rules, now=now))
     return Decision(verdict=_verdict(findings), findings=tuple(findings))
 
 
@@ -252,6 +254,7 @@ def _finding(rule: Rule, judgement: Judgement, subjects: tuple[int, ...]) -> Fin
         bound=judgement.bound,
         remedy=remedy,
         subjects=subjects,
+        offenders=judgement.offenders,
     )
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from policy.document import Policy
 from policy.patterns import compiled
 from policy.rule import Rule
 from policy.sense import covers_pattern, written
 from policy.wording import moment
+
+WAIVABLE: Final = " Two people may waive it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ def explain(policy: Policy, value: Mapping[str, Any], *, environment: str | None
             rule=rule.id,
             control=rule.control,
             level=rule.level,
-            text=f"{rule.kind.title}: {rule.required}.{_until(rule)}",
+            text=f"{rule.kind.title}: {rule.required}.{_until(rule)}{WAIVABLE if rule.waivable else ''}",
             patterns=tuple(_patterns(rule, raw[rule.id])),
         )
         for stage in policy.environments.values()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from policy.document import FORMATS, SCHEMA
+from policy.document import FORMATS, MOST_OPEN_WAIVERS, MOST_RENEWALS, MOST_WAIVER_DAYS, SCHEMA, Limits
 from policy.rule import LEVELS, MODES, Parameter, RuleType
 from policy.rules import RULES
 from policy.rules.artifact.vulnerabilities import SEVERITIES, UNRATED
@@ -67,10 +67,24 @@ def policy_schema() -> Schema:
                     ),
                     least=1,
                 ),
+                "limits": _limits(),
             },
-            optional=("defaults",),
+            optional=("defaults", "limits"),
         ),
     }
+
+
+def _limits() -> Schema:
+    def number(least: int, most: int, what: str) -> Schema:
+        return {"type": "integer", "minimum": least, "maximum": most, "description": what}
+
+    usual = Limits()
+    parts = {
+        "maxWaiverDays": number(1, MOST_WAIVER_DAYS, f"longest waiver; {usual.max_waiver_days} without it"),
+        "maxRenewals": number(0, MOST_RENEWALS, f"renewals of one waiver; {usual.max_renewals} without it"),
+        "maxOpenWaivers": number(0, MOST_OPEN_WAIVERS, f"waivers at a time; {usual.max_open_waivers} without it"),
+    }
+    return _closed(parts, optional=parts)
 
 
 def _trust() -> Schema:
@@ -126,6 +140,7 @@ def _rule(kind: RuleType[Any]) -> Schema:
         "level": {"enum": list(LEVELS)},
         "mode": {"enum": list(MODES), "description": "shadow: judged and shown, and no part of the verdict"},
         "effectiveOn": {**MOMENT, "description": "from when on a rule in shadow is in force"},
+        "waivable": {"type": "boolean", "description": "whether two people may waive it; false without it"},
     }
     nested: dict[str, dict[str, Schema]] = {}
     for parameter in kind.parameters:
@@ -135,7 +150,8 @@ def _rule(kind: RuleType[Any]) -> Schema:
         else:
             properties[name] = _parameter(parameter)
     properties |= {name: _closed(inner) for name, inner in nested.items()}
-    optional = ["mode", "effectiveOn", *(parameter.name for parameter in kind.parameters if not parameter.required)]
+    own = ("mode", "effectiveOn", "waivable")
+    optional = [*own, *(parameter.name for parameter in kind.parameters if not parameter.required)]
     return {"title": kind.code, "description": kind.title, **_closed(properties, optional=optional)}
 
 

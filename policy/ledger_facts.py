@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from policy.decision import Offender
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reached:
@@ -75,6 +77,36 @@ class BreakGlass:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A recorded waiver that may speak of the requested subjects, as two people signed it."""
+
+    digest: str
+    """sha256 of the statement that they signed."""
+    policy: str
+    environment: str
+    rules: tuple[str, ...]
+    outcome: Literal["fail", "unknown"]
+    """What the rule may have ended as."""
+    offenders: tuple[Offender, ...]
+    """What is excused; empty when the rule names none, and then `found` tells."""
+    found: str | None
+    """What the rule found, word for word."""
+    digests: tuple[str, ...]
+    """sha256 of the subjects that it is for."""
+    repositories: tuple[str, ...]
+    """Instead of digests: for what trusted provenance says was built from these."""
+    requested_by: str
+    approved_by: str
+    not_before: datetime
+    expires: datetime
+    uses: int
+    """How many ALLOW decisions relied on it before this one; not those that are given back to this request."""
+    max_uses: int
+    renewal: int
+    """0 for the first of its sort, 1 for its first renewal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerFacts:
     """What the ledger knows at the judged instant: the documents in force, and what it holds of these digests."""
 
@@ -90,3 +122,5 @@ class LedgerFacts:
     """Beside those whom the evidence and the request name: for example who asked for the hold."""
     break_glass: BreakGlass | None = None
     """None: the ledger does not record break-glass, so nobody can tell whether a debt is open."""
+    waivers: tuple[Waiver, ...] = ()
+    """In the order in which they were recorded; an ended one is not among them."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from policy.document import Policy
+from policy.document import Limits, Policy
 from policy.rule import Rule
 from policy.rules.build.isolation import ISOLATION_CLASS
+from policy.rules.build.provenance import PROVENANCE
 from policy.testing.fixture import ENTRIES
 from policy.testing.run import Coverage
 from policy.trust import ISOLATION
@@ -34,7 +35,13 @@ class Remark:
 
 def lint(policy: Policy, *, now: datetime, covered: Iterable[Coverage] | None) -> tuple[Remark, ...]:
     """Every remark; `covered` is the coverage by the tests beside the policy, None when there are none."""
-    return (*_expiry(policy, now), *_trust(policy), *_rules(policy, now), *_untested(policy, covered))
+    return (
+        *_expiry(policy, now),
+        *_trust(policy),
+        *_rules(policy, now),
+        *_limits(policy),
+        *_untested(policy, covered),
+    )
 
 
 def _expiry(policy: Policy, now: datetime) -> Iterator[Remark]:
@@ -92,9 +99,27 @@ def _rules(policy: Policy, now: datetime) -> Iterator[Remark]:
                 what=f"the rule is in force since {moment(rule.effective_on)}",
                 remedy="write mode: enforce, without effectiveOn",
             )
+        if rule.waivable and rule.kind is PROVENANCE:
+            yield Remark(
+                severity="warning",
+                path=f"{path}.waivable",
+                what="where this rule is waived nothing says who built the digest, and every other rule about the "
+                "build and its source rests on that",
+                remedy="remove `waivable` here, and waive the rule about what is really excused",
+            )
         hopeless = _hopeless(policy, rule)
         if hopeless:
             yield Remark(severity="error", path=path, what=f"the rule can never pass: {hopeless}", remedy="lower it")
+
+
+def _limits(policy: Policy) -> Iterator[Remark]:
+    if policy.limits != Limits() and not any(rule.waivable for rule in policy.rules):
+        yield Remark(
+            severity="warning",
+            path="limits",
+            what="limits of waivers, and no rule is waivable",
+            remedy="write `waivable: true` at the rules that two people may waive, or remove the limits",
+        )
 
 
 def _hopeless(policy: Policy, rule: Rule) -> str:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from policy.decision import Outcome
+from policy.decision import Offender, Outcome
 from policy.facts import Bound, EvidenceFacts, Item, Provenance, TestResult, VulnerabilityScan
 from policy.schema import Section
 from policy.sense import Sense
@@ -55,6 +55,9 @@ class Judgement:
     bound: Bound = "none"
     remedy: str = ""
     """Instead of the rule type's own; empty keeps that."""
+    offenders: tuple[Offender, ...] = ()
+    """Everything that is wrong, where each part of it has a name; a part without one would be waived unseen, so then
+    there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +135,8 @@ class Rule:
     """shadow: judged and shown, and no part of the verdict (policy.shadow)."""
     effective_on: datetime | None = None
     """From when on a rule in shadow is in force all the same."""
+    waivable: bool = False
+    """Whether a waiver may count for it."""
 
     @property
     def type(self) -> str:
@@ -153,19 +158,45 @@ def passed(items: Iterable[Item], *, found: str, bound: Bound = "subject") -> Ju
     return Judgement(outcome=Outcome.PASS, cause="", found=found, evidence=digests(items), bound=bound)
 
 
-def failed(cause: str, items: Iterable[Item], *, found: str, bound: Bound = "subject", remedy: str = "") -> Judgement:
+def failed(
+    cause: str,
+    items: Iterable[Item],
+    *,
+    found: str,
+    bound: Bound = "subject",
+    remedy: str = "",
+    offenders: tuple[Offender, ...] = (),
+) -> Judgement:
     """Evidence is there, and it does not satisfy the rule."""
     return Judgement(
-        outcome=Outcome.FAIL, cause=cause, found=found, evidence=digests(items), bound=bound, remedy=remedy
+        outcome=Outcome.FAIL,
+        cause=cause,
+        found=found,
+        evidence=digests(items),
+        bound=bound,
+        remedy=remedy,
+        offenders=offenders,
     )
 
 
 def unknown(
-    cause: str, items: Iterable[Item] = (), *, found: str = "nothing", bound: Bound = "none", remedy: str = ""
+    cause: str,
+    items: Iterable[Item] = (),
+    *,
+    found: str = "nothing",
+    bound: Bound = "none",
+    remedy: str = "",
+    offenders: tuple[Offender, ...] = (),
 ) -> Judgement:
     """Nothing counts, or what counts does not say."""
     return Judgement(
-        outcome=Outcome.UNKNOWN, cause=cause, found=found, evidence=digests(items), bound=bound, remedy=remedy
+        outcome=Outcome.UNKNOWN,
+        cause=cause,
+        found=found,
+        evidence=digests(items),
+        bound=bound,
+        remedy=remedy,
+        offenders=offenders,
     )
 
 
@@ -196,14 +227,29 @@ def _made(item: TestResult | VulnerabilityScan) -> datetime | None:
 
 
 def worst(judgements: Iterable[Judgement]) -> Judgement:
-    """The first failure, else the first unknown, else one pass that counts every item of the passes."""
+    """The first failure, else the first unknown, else one pass that counts every item of the passes.
+
+    It names the offenders of all that did not pass: a waiver for the first must not hide the second.
+    """
     every = tuple(judgements)
     if len(every) == 1:
         return every[0]
+    stopping = [judgement for judgement in every if judgement.outcome is not Outcome.PASS]
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
-        for judgement in every:
+        for judgement in stopping:
             if judgement.outcome is outcome:
-                return judgement
+                return judgement if len(stopping) == 1 else replace(judgement, offenders=_all_offenders(stopping))
     evidence = tuple(dict.fromkeys(digest for judgement in every for digest in judgement.evidence))
     found = "; ".join(dict.fromkeys(judgement.found for judgement in every))
     return replace(every[0], evidence=evidence, found=found)
+
+
+def _all_offenders(stopping: Iterable[Judgement]) -> tuple[Offender, ...]:
+    """The offenders of several judgements; one that names none stands with what it found."""
+    return tuple(
+        dict.fromkeys(
+            offender
+            for judgement in stopping
+            for offender in judgement.offenders or (Offender(id=f"{judgement.outcome}: {judgement.found}"),)
+        )
+    )

@@ -5,7 +5,8 @@
   "outcome":"pass","remedy":"…","required":"…","rule":"BLD-1","subjects":[0],"title":"…",
   "type":"build.provenance"}],"verdict":"allow"}
 
-A finding that was set aside (waived, in shadow) also says `would`: how the rule ended all the same.
+A finding that was set aside (waived, in shadow) also says `would`: how the rule ended all the same. `offenders` and
+`waived_by` stand where there are any.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def finding_objects(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
     """Findings as JSON objects, to stand inside another document."""
     objects: list[dict[str, Any]] = msgspec.to_builtins(findings)
     for each in objects:
-        # Left out where nothing was set aside, so that documents from before it existed read the same.
-        if each["would"] is None:
-            del each["would"]
+        # Left out where they say nothing, so that documents from before they existed read the same.
+        for name in ("would", "offenders", "waived_by"):
+            if not each[name]:
+                del each[name]
     return list(objects)

@@ -81,6 +81,12 @@ CASES: dict[str, tuple[Callable[[Value], object], list[str]]] = {
     "a rule in shadow until a day": (in_shadow_until, ["looser VUL-1"]),
     "a longer default age": (lambda v: v["defaults"].update(maxEvidenceAge="8d"), ["looser defaults.maxEvidenceAge"]),
     "the default age written out no more": (lambda v: v["defaults"].pop("maxEvidenceAge"), []),
+    "a rule that becomes waivable": (lambda v: rule(v, 5).update(waivable=True), ["looser VUL-1"]),
+    "no waivers, written out": (lambda v: rule(v, 5).update(waivable=False), []),
+    "longer waivers": (lambda v: v.update(limits={"maxWaiverDays": 31}), ["looser limits.maxWaiverDays"]),
+    "no renewals": (lambda v: v.update(limits={"maxRenewals": 0}), ["tighter limits.maxRenewals"]),
+    "more waivers": (lambda v: v.update(limits={"maxOpenWaivers": 11}), ["looser limits.maxOpenWaivers"]),
+    "the usual limits, written out": (lambda v: v.update(limits={"maxRenewals": 1}), []),
     "a smaller skew": (lambda v: v["defaults"].update(clockSkew="1m"), ["tighter defaults.clockSkew"]),
     "another key under a name": (
         lambda v: v["trust"]["keys"].update(scanner=pem("new")),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from policy import Policy, PolicyError, parse_policy
+from policy.document import Limits
 from policy.rules import RULES
 from tests.policy.factory import document, encode, pem
 
@@ -64,6 +65,16 @@ environments:
     assert (policy.clock_skew, policy.max_evidence_age) == (timedelta(minutes=2), timedelta(days=7))
 
 
+def test_nothing_is_waivable_unless_the_rule_says_so() -> None:
+    value = document()
+    rule(value, "VUL-1")["waivable"] = True
+    rule(value, "BLD-1")["waivable"] = False
+    value["limits"] = {"maxRenewals": 0}
+    policy = parse_policy(encode(value))
+    assert [each.id for each in policy.rules if each.waivable] == ["VUL-1"]
+    assert policy.limits == Limits(max_waiver_days=30, max_renewals=0, max_open_waivers=10)
+
+
 def test_required_rules_stand_in_the_order_of_the_document() -> None:
     value = document()
     value["environments"]["release"]["require"] = ["SBM-1", "BLD-1", "SRC-1"]
@@ -84,7 +95,16 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     ),
     "an unknown key of a scanner": (lambda v: v["trust"]["scanners"]["grype"].update(x=1), "trust.scanners.grype.x:"),
     "an unknown key of a tester": (lambda v: v["trust"]["testers"]["ci"].update(x=1), "trust.testers.ci.x:"),
-    "an unknown key of a rule": (lambda v: rule(v, "BLD-2").update(waivable=True), "rules[1].waivable:"),
+    "an unknown key of a rule": (lambda v: rule(v, "BLD-2").update(overridable=True), "rules[1].overridable:"),
+    "waivable as a word": (lambda v: rule(v, "BLD-2").update(waivable="yes"), "rules[1].waivable: must be true"),
+    "an unknown limit": (lambda v: v.update(limits={"maxWaivers": 1}), "limits.maxWaivers:"),
+    "a waiver of no days": (lambda v: v.update(limits={"maxWaiverDays": 0}), "limits.maxWaiverDays:"),
+    "a waiver of two years": (lambda v: v.update(limits={"maxWaiverDays": 730}), "limits.maxWaiverDays: is more"),
+    "renewals without end": (lambda v: v.update(limits={"maxRenewals": 13}), "limits.maxRenewals: is more"),
+    "more open waivers than anyone reads": (
+        lambda v: v.update(limits={"maxOpenWaivers": 1001}),
+        "limits.maxOpenWaivers: is more",
+    ),
     "an unknown key of nested parameters": (
         lambda v: rule(v, "BLD-1")["parameters"].update(deny=[]),
         "rules[0].parameters.deny:",

@@ -60,6 +60,17 @@ CASES: dict[str, tuple[Callable[[Value], object], str]] = {
         lambda value: value["rules"][1].update(atLeast="hardened"),
         "error rules.BLD-2: the rule can never pass: no trusted builder is hardened or better",
     ),
+    "provenance that may be waived": (
+        lambda value: value["rules"][0].update(waivable=True),
+        (
+            "warning rules.BLD-1.waivable: where this rule is waived nothing says who built the digest, and every "
+            "other rule about the build and its source rests on that"
+        ),
+    ),
+    "limits of waivers where none counts": (
+        lambda value: value.update(limits={"maxRenewals": 2}),
+        "warning limits: limits of waivers, and no rule is waivable",
+    ),
     "a demand that no evidence carries": (
         lambda value: value["rules"][3].update(min=2),
         "error rules.SRC-2: the rule can never pass: no evidence can say that 2 independent reviewers approved",
@@ -70,6 +81,14 @@ CASES: dict[str, tuple[Callable[[Value], object], str]] = {
 @pytest.mark.parametrize(("change", "expected"), CASES.values(), ids=CASES)
 def test_remarks_on(change: Callable[[Value], object], expected: str) -> None:
     assert expected in remarks(change)
+
+
+def test_a_waivable_rule_and_its_limits_are_no_remark() -> None:
+    def change(value: Value) -> None:
+        value["rules"][5]["waivable"] = True
+        value["limits"] = {"maxRenewals": 2}
+
+    assert remarks(change) == []
 
 
 def test_expiry_in_more_than_30_days_is_no_remark() -> None:
@@ -89,7 +108,9 @@ def test_remarks_on_missing_tests() -> None:
 def test_explains_every_rule_of_an_environment_with_its_patterns() -> None:
     value = document()
     value["environments"]["staging"] = {"require": ["BLD-1"], "key": "staging", "formats": ["vsa"]}
+    value["rules"][5]["waivable"] = True
     policy = parse_policy(encode(value))
+    assert [each.rule for each in explain(policy, value) if each.text.endswith("Two people may waive it.")] == ["VUL-1"]
     every = explain(policy, value)
     assert [each.rule for each in every if each.environment == "staging"] == ["BLD-1"]
     assert [each.rule for each in explain(policy, value, environment="release")] == [rule.id for rule in policy.rules]

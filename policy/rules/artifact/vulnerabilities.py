@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from policy.decision import Offender
 from policy.facts import Vulnerability, VulnerabilityScan
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
@@ -77,18 +78,22 @@ def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
 
 
 def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, case: Case) -> Judgement:
-    counts: dict[str, list[str]] = {}
+    rated: dict[str, list[Vulnerability]] = {}
     for vulnerability in item.vulnerabilities:
-        counts.setdefault(rating(vulnerability), []).append(vulnerability.id)
+        rated.setdefault(rating(vulnerability), []).append(vulnerability)
+    counts = {name: [each.id for each in those] for name, those in rated.items()}
     finished = "at a time not stated" if item.finished is None else moment(item.finished)
     summary = ", ".join(f"{len(counts[name])} {name}" for name in _ORDER if name in counts)
     found = f"scan by {scanner.name} {finished}: {summary or 'no vulnerability'}"
+    worst_ones = [
+        name for name in SEVERITIES if name in counts and name in demand.deny and len(counts[name]) > demand.deny[name]
+    ]
     over = [
         f"{len(counts[name])} {name} ({listed(map(quote, sorted(counts[name])))}), at most {demand.deny[name]}"
-        for name in SEVERITIES
-        if name in counts and name in demand.deny and len(counts[name]) > demand.deny[name]
+        for name in worst_ones
     ]
-    faults = (*over, *_time_faults(demand, item, scanner, case))
+    late = dict(_time_faults(demand, item, scanner, case))
+    faults = (*over, *late.values())
     if faults:
         return failed(
             listed(faults),
@@ -97,7 +102,10 @@ def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, ca
             remedy=""
             if over
             else "the scan job scans this digest again with a current database: signer sign --evidence SCAN",
+            offenders=_offenders((each for name in worst_ones for each in rated[name]), late),
         )
+    times = {"scan-undated": item.finished, "database-undated": item.database_updated}
+    undated = [name for name, time in times.items() if time is None]
     unrated = counts.get(UNRATED, [])
     if len(unrated) > demand.deny[UNRATED]:
         return unknown(
@@ -106,28 +114,43 @@ def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, ca
             found=found,
             bound="subject",
             remedy="the scan job scans this digest again with a database that rates them: signer sign --evidence SCAN",
+            offenders=_offenders(rated[UNRATED], undated),
         )
-    if item.finished is None or item.database_updated is None:
+    if undated:
         missing = "when it ended" if item.finished is None else "when its database was updated"
-        return unknown(f"the scan does not say {missing}", [item], found=found, bound="subject")
+        return unknown(
+            f"the scan does not say {missing}", [item], found=found, bound="subject", offenders=_offenders((), undated)
+        )
     return passed([item], found=found)
 
 
-def _time_faults(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, case: Case) -> Iterator[str]:
+def _offenders(vulnerabilities: Iterable[Vulnerability], times: Iterable[str]) -> tuple[Offender, ...]:
+    """Each vulnerability once, sorted, and the names of what is wrong with the times."""
+    found = {(each.id, each.package or "") for each in vulnerabilities}
+    return (
+        *(Offender(id=name, package=package or None) for name, package in sorted(found)),
+        *(Offender(id=name) for name in times),
+    )
+
+
+def _time_faults(
+    demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, case: Case
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with the times of a scan, each by a name of its own, so that one can be waived alone."""
     finished, database = item.finished, item.database_updated
     if finished is not None:
         fault = case.age_fault(finished, most=demand.max_age)
         if fault is not None:
-            yield f"the scan {fault}"
+            yield "scan-future" if finished > case.now else "scan-age", f"the scan {fault}"
         began = None if case.provenance is None else case.provenance.started
         if began is not None and finished < began - case.clock_skew:
-            yield f"the scan ended before the build of this digest began ({moment(began)})"
+            yield "scan-before-build", f"the scan ended before the build of this digest began ({moment(began)})"
     if database is not None:
         fault = case.age_fault(database, most=scanner.max_database_age)
         if fault is not None:
-            yield f"the scanner's database {fault}"
+            yield "database-future" if database > case.now else "database-age", f"the scanner's database {fault}"
         if finished is not None and database > finished + case.clock_skew:
-            yield "the scanner's database is newer than the scan"
+            yield "database-after-scan", "the scanner's database is newer than the scan"
 
 
 VULNERABILITIES = RuleType(

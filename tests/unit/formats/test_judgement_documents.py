@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from policy import facts, ledger_facts
-from policy.decision import Decision, Finding, Outcome, Verdict
+from policy.decision import Decision, Finding, Offender, Outcome, Verdict, WaiverUse
 from signer.domain.subject import Subject
 from signer.errors import Malformed
 from signer.formats.decision import decision_document, subjects_document
@@ -28,6 +28,7 @@ TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 INDICES = st.lists(st.integers(0, 1000), max_size=3).map(tuple)
 DEBTS = st.builds(ledger_facts.ReviewDebt, at=INSTANTS)
 ORIGINS = st.builds(facts.Origin, covers=INDICES, received=COUNTS)
+OFFENDERS = st.lists(st.builds(Offender), max_size=2).map(tuple)
 FACTS = st.builds(
     facts.Facts,
     request=st.builds(
@@ -79,11 +80,38 @@ FACTS = st.builds(
             ledger_facts.BreakGlass,
             debts=st.lists(st.builds(ledger_facts.ReviewDebt, at=INSTANTS), max_size=2).map(tuple),
         ),
+        waivers=st.lists(
+            st.builds(
+                ledger_facts.Waiver,
+                offenders=OFFENDERS,
+                rules=TEXTS,
+                digests=TEXTS,
+                repositories=TEXTS,
+                not_before=INSTANTS,
+                expires=INSTANTS,
+                uses=COUNTS,
+                max_uses=COUNTS,
+                renewal=COUNTS,
+            ),
+            max_size=2,
+        ).map(tuple),
     ),
 )
 DECISIONS = st.builds(
     Decision,
-    findings=st.lists(st.builds(Finding, evidence=TEXTS, subjects=INDICES), max_size=3).map(tuple),
+    findings=st.lists(
+        st.builds(
+            Finding,
+            evidence=TEXTS,
+            subjects=INDICES,
+            would=st.none() | st.sampled_from(Outcome),
+            offenders=OFFENDERS,
+            waived_by=st.lists(st.builds(WaiverUse, expires=INSTANTS, use=COUNTS, max_uses=COUNTS), max_size=2).map(
+                tuple
+            ),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
