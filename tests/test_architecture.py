@@ -58,10 +58,11 @@ ROOMS: Mapping[str, str] = {
     " cryptography flask flask_smorest gunicorn marshmallow msgspec prometheus_client webargs werkzeug",
     "signer.telemetry": f"{FLOOR} signer.telemetry prometheus_client structlog",
     # outside the service
+    "signer.collect": f"{FLOOR} signer.formats signer.collect",
     "signer.verify": f"{FLOOR} {MATHS} {JUDGE} signer.evidence signer.ledger.leaves signer.verify cryptography msgspec",
     "signer.client": f"{FLOOR} signer.formats signer.client urllib3 msgspec",
     "signer.cli": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.evidence signer.client signer.verify signer.cli"
-    " signer.settings signer.ledger.leaves click rich cryptography",
+    " signer.collect signer.settings signer.ledger.leaves click rich cryptography",
     # the admin socket and the database, imported when a command of the operator calls
     "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
     " signer.ledger.reader signer.db.engine",

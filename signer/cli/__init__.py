@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "check": ("signer.cli.check:check", "Judge a request without signing: what is satisfied, what is missing."),
         "explain": ("signer.cli.explain:explain", "Say why a request was allowed or denied."),
         "verify": ("signer.cli.verify:verify", "Verify a bundle and its receipt offline."),
-        "evidence": ("signer.cli.evidence:evidence", "Keep evidence at the authority, or fetch it."),
+        "evidence": ("signer.cli.evidence:evidence", "Make evidence, keep it at the authority, or fetch it."),
         "decision": ("signer.cli.decision:decision", "List and show recorded decisions."),
         "policy": ("signer.cli.policy:policy", "Write, test, compare, replay and activate policies."),
         "access": ("signer.cli.access:access", "Check, activate and show the access document."),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`signer evidence`: keep evidence at the authority, and fetch it by digest."""
+"""`signer evidence`: make evidence, keep it at the authority, and fetch it by digest."""
 
 from __future__ import annotations
 
@@ -9,17 +9,25 @@ from typing import Any
 
 import click
 
+from signer.cli.collect import collect
 from signer.cli.options import FILE, READABLE, client_of, connection_options, read_file, settings_of, write_file
 from signer.cli.output import Result, clean, mode_option
+from signer.cli.template import template
 from signer.client.request import MAX_EVIDENCE, Evidence, evidence_of_file, evidence_request
+from signer.collect.templates import blanks
 from signer.domain.digest import Digest
+from signer.errors import Malformed
 from signer.formats.opaque import KINDS
 from signer.verify.checks import Checklist
 
 
 @click.group()
 def evidence() -> None:
-    """Keep evidence at the authority, or fetch it."""
+    """Make evidence, keep it at the authority, or fetch it."""
+
+
+evidence.add_command(collect)
+evidence.add_command(template)
 
 
 @evidence.command("add")
@@ -80,6 +88,10 @@ def _items(path: Path, *, kind: str | None, media_type: str | None, subjects: tu
     if kind is None:
         return evidence_of_file(path)
     content = read_file(path, limit=MAX_EVIDENCE)
+    if blanks(content) and kind in ("pull-request-summary", "rollback-plan"):
+        raise Malformed(
+            "template-unfilled", f"{path} still holds {blanks(content)} blanks", remedy="write what each asks for"
+        )
     return [Evidence(content=content, kind=kind, media_type=media_type, subjects=subjects)]
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from signer.verify.checks import one_line
+from signer.formats.shape import one_line
 
 SCHEMA = "signer-cli/v1"
 

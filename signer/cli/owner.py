@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TypeVar, get_args
 
 import click
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from policy.document import parse_policy
 from policy.schema import PolicyError
+from signer.cli.key_file import load_key
 from signer.cli.options import FILE, READABLE, read_file, settings_of, write_file
 from signer.cli.output import Result, clean, mode_option
-from signer.errors import Malformed, Misconfigured
+from signer.errors import Malformed
 from signer.formats.canonical import sha256_hex
-from signer.formats.owner_act import Action, OwnerAct, OwnerKey, sign_owner_act
+from signer.formats.owner_act import Action, OwnerAct, sign_owner_act
 from signer.formats.trust import MAX_TRUST, parse_trust_document
 from signer.identity.access import parse_access
 from signer.ledger.leaves import HaltLeaf, decode_leaf
@@ -27,7 +25,6 @@ from signer.verify.trust import verify_trust
 _Value = TypeVar("_Value")
 
 MAX_DOCUMENT = 1024 * 1024
-MAX_KEY = 64 * 1024
 
 EPILOG = """\b
 Examples:
@@ -77,7 +74,7 @@ def sign(
         _same("origin", origin, stated_origin or (_trusted_origin(trust) if origin is None else None)),
         _digest(sha256, data),
     )
-    signature = sign_owner_act(act, _load_key(key, passphrase_file))
+    signature = sign_owner_act(act, load_key(key, passphrase_file))
     write_file(out, signature)
     members = {"action": act.action, "number": act.number, "origin": act.origin, "sha256": act.sha256}
     return Result(
@@ -129,26 +126,3 @@ def _trusted_origin(trust: str | None) -> str | None:
         return None
     # Whether its signatures protect anything is not the question here: only whose ledger is spoken of.
     return verify_trust(read_file(Path(path), limit=MAX_TRUST), checks=Checklist(), allow_dev=True).origin
-
-
-def _load_key(path: Path, passphrase_file: Path | None) -> OwnerKey:
-    passphrase = None if passphrase_file is None else read_file(passphrase_file, limit=MAX_KEY).rstrip(b"\r\n")
-    try:
-        key = load_pem_private_key(read_file(path, limit=MAX_KEY), password=passphrase)
-    except (ValueError, TypeError):
-        raise _bad_key(path) from None
-    match key:
-        case Ed25519PrivateKey():
-            return key
-        case ec.EllipticCurvePrivateKey() if isinstance(key.curve, ec.SECP256R1):
-            return key
-        case _:
-            raise _bad_key(path)
-
-
-def _bad_key(path: Path) -> Misconfigured:
-    return Misconfigured(
-        "owner-key-unreadable",
-        f"{path} is not a private key that can be used, or its passphrase is missing or wrong",
-        remedy="give a PEM file with a P-256 or Ed25519 key, and --passphrase-file when it is encrypted",
-    )

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.errors import Malformed, Refused
 from signer.formats.canonical import canonical
 from signer.formats.shape import read_shape
-from signer.formats.spki import PublicKey, verify_signature
+from signer.formats.spki import PublicKey, keyid, spki_der, verify_signature
 from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.strict_json import parse_object
 
@@ -29,6 +32,9 @@ MAX_ENVELOPE = 1024 * 1024
 MAX_SIGNATURES = 16
 MAX_SIGNATURE = 8192
 MAX_TYPE = 256
+
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+"""A key that somebody holds in a file: an owner's, or one that signs evidence; never the authority's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,12 @@ def encode_envelope(payload_type: str, payload: bytes, signatures: Iterable[tupl
     return canonical(envelope_object(payload_type, payload, signatures))
 
 
+def sign_envelope(payload_type: str, payload: bytes, key: PrivateKey) -> bytes:
+    """Sign `payload` with a key held in memory: P-256 with SHA-256, or Ed25519."""
+    name = keyid(spki_der(key.public_key()))
+    return encode_envelope(payload_type, payload, [(name, _sign(key, pae(payload_type, payload)))])
+
+
 def envelope_object(payload_type: str, payload: bytes, signatures: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
     """The JSON object of an envelope, to stand inside another document."""
     return {
@@ -114,6 +126,14 @@ def envelope_object(payload_type: str, payload: bytes, signatures: Iterable[tupl
         "payloadType": payload_type,
         "signatures": [{"keyid": keyid, "sig": encode_base64(sig)} for keyid, sig in signatures],
     }
+
+
+def _sign(key: PrivateKey, message: bytes) -> bytes:
+    match key:
+        case Ed25519PrivateKey():
+            return key.sign(message)
+        case ec.EllipticCurvePrivateKey():
+            return key.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
 def _signature(text: str) -> bytes:

@@ -17,13 +17,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.errors import Malformed, Refused
 from signer.formats.canonical import canonical
-from signer.formats.dsse import Envelope, encode_envelope, pae, parse_envelope, verify_envelope
+from signer.formats.dsse import (
+    Envelope,
+    PrivateKey,
+    encode_envelope,
+    pae,
+    parse_envelope,
+    sign_envelope,
+    verify_envelope,
+)
 from signer.formats.shape import read_shape
 from signer.formats.spki import PublicKey, keyid, load_spki, spki_der
 from signer.formats.strict_json import parse_object
@@ -32,7 +37,7 @@ PAYLOAD_TYPE = "application/vnd.signing-authority.owner-act+json"
 MAX_ACT = 64 * 1024
 
 Action: TypeAlias = Literal["policy", "access", "trust", "resume"]
-OwnerKey: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
+OwnerKey: TypeAlias = PrivateKey
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -64,13 +69,7 @@ class _Act(msgspec.Struct, forbid_unknown_fields=True):
 
 def sign_owner_act(act: OwnerAct, private_key: OwnerKey) -> bytes:
     """Sign `act` with a key held in memory and return the envelope; P-256 or Ed25519."""
-    message = act.to_be_signed()
-    match private_key:
-        case Ed25519PrivateKey():
-            return owner_act_envelope(act, key=private_key.public_key(), signature=private_key.sign(message))
-        case ec.EllipticCurvePrivateKey():
-            signature = private_key.sign(message, ec.ECDSA(hashes.SHA256()))
-            return owner_act_envelope(act, key=private_key.public_key(), signature=signature)
+    return sign_envelope(PAYLOAD_TYPE, act.payload(), private_key)
 
 
 def owner_act_envelope(act: OwnerAct, *, key: PublicKey, signature: bytes) -> bytes:

@@ -46,3 +46,8 @@ def require_printable(text: str, *, what: str, limit: int = MAX_TEXT) -> str:
     if not 0 < len(text) <= limit or not text.isprintable():
         raise Malformed("evidence-invalid", f"the {what} is not 1 to {limit} printable characters")
     return text
+
+
+def one_line(text: str) -> str:
+    """`text` as one line without control characters, safe for a terminal: each is shown as an escape."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

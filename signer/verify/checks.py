@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from signer.errors import Malformed, Refused
+from signer.formats.shape import one_line
 
 Paint = Callable[[str, Literal["red", "green", "yellow"]], str]
 
@@ -126,8 +127,3 @@ def render_failure(fault: CheckFailed, *, paint: Paint) -> str:
     if fault.remedy:
         lines.append(f"         fix       {one_line(fault.remedy)}")
     return "\n".join(lines)
-
-
-def one_line(text: str) -> str:
-    """One line without control characters, safe for a terminal: what was found comes from the bytes under test."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

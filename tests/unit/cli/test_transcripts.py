@@ -96,7 +96,7 @@ TRANSCRIPTS: dict[str, tuple[str, int, str, str]] = {
         f"owner sign --action policy --sha256 {HEX} --number 1 --origin o --key FILE --out /tmp/never",
         78,
         NOTHING,
-        r"\[owner-key-unreadable\]",
+        r"\[key-unreadable\]",
     ),
     "a halt without a reason": ("halt", 2, NOTHING, r"Missing option '--reason'"),
     "a resume without signatures": ("resume --halt-index 1", 2, NOTHING, r"Missing option '--signature'"),
