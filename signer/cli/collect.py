@@ -14,13 +14,13 @@ import click
 from signer.cli.key_file import load_key
 from signer.cli.options import FILE, READABLE, all_subjects, read_file, require_writable, subject_options, write_file
 from signer.cli.output import Result, clean, mode_option
+from signer.collect import junit
 from signer.collect.change import commit_range, pull_request_summary
 from signer.collect.claims import MAX_REPORT, ScanPredicate, sbom_statement, scan_statement, tests_statement
 from signer.collect.repository import read_change
 from signer.collect.runner import PLATFORMS, platform_of, runner_metadata
 from signer.domain.subject import Subject
 from signer.errors import Malformed
-from signer.formats import junit
 from signer.formats.canonical import sha256_hex
 from signer.formats.dsse import IN_TOTO, sign_envelope
 from signer.formats.rfc3339 import parse_time

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
+from signer.collect.junit import TestRun, run_predicate
 from signer.domain.subject import Subject
 from signer.errors import Malformed
 from signer.formats import cosign_vuln, cyclonedx, spdx, test_result, vulns
 from signer.formats.dsse import MAX_ENVELOPE
-from signer.formats.junit import TestRun, run_predicate
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.scanners import RawReport, read_report
 from signer.formats.statement import build_statement

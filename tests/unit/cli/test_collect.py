@@ -23,7 +23,7 @@ from signer.formats.statement import parse_statement
 from signer.formats.test_result import TestReport
 from signer.formats.vulns import ScanReport
 from tests.unit.cli.conftest import FakeAuthority, Signer
-from tests.unit.formats.test_junit import PYTEST
+from tests.unit.collect.test_junit import PYTEST
 from tests.unit.formats.test_scanner_reports import GRYPE, OSV, TRIVY
 
 HEX = "ab" * 32

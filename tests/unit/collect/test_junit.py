@@ -9,9 +9,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, strategies as st
 
+from signer.collect import junit
+from signer.collect.junit import TestRun, read_junit, run_predicate
 from signer.errors import Malformed
-from signer.formats import junit
-from signer.formats.junit import TestRun, read_junit, run_predicate
 from signer.formats.test_result import read_test_report
 
 PYTEST = b"""<?xml version="1.0" encoding="utf-8"?>
