@@ -50,6 +50,8 @@ def _entry(kind: RuleType[Any]) -> str:
         f"| `{parameter.name}` | {parameter.kind} | {'yes' if parameter.required else 'no'} | {parameter.meaning} |"
         for parameter in kind.parameters
     )
+    head = "| parameter | value | required | meaning |\n|---|---|---|---|"
+    table = f"{head}\n{rows}" if rows else "It takes no parameters."
     return f"""\
 ### {kind.code}
 
@@ -57,9 +59,7 @@ def _entry(kind: RuleType[Any]) -> str:
 
 **Evidence.** {kind.evidence}
 
-| parameter | value | required | meaning |
-|---|---|---|---|
-{rows}
+{table}
 
 ```yaml
 rules:

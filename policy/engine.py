@@ -25,6 +25,7 @@ from policy.facts import (
     EvidenceFacts,
     Facts,
     Item,
+    LedgerFacts,
     Provenance,
     Sbom,
     SourceSummary,
@@ -123,10 +124,10 @@ def _judge(policy: Policy, environment: Environment, facts: Facts, now: datetime
     rules = environment.rules
     gating = in_force(rules, now)
     groups = _groups(facts)
-    judged = [_judge_group(policy, gating, group, now) for group in groups]
+    judged = [_judge_group(policy, gating, group, facts.ledger, now) for group in groups]
     if len(gating) < len(rules):
         # Rules in shadow are judged as if all were in force, and choose no provenance for those that are.
-        beside = [_judge_group(policy, rules, group, now) for group in groups]
+        beside = [_judge_group(policy, rules, group, facts.ledger, now) for group in groups]
         judged = [_merged(rules, every, gating, those) for every, those in zip(beside, judged, strict=True)]
     for position, rule in enumerate(rules):
         for group, judgements in zip(groups, judged, strict=True):
@@ -170,8 +171,9 @@ def _groups(facts: Facts) -> list[_Group]:
 
 
 def _counts(item: Item) -> bool:
-    """Whether `item` may count at all: attested, and bound as its kind demands (I2)."""
-    return item.origin.attested and item.origin.bound == ("source" if isinstance(item, SourceSummary) else "subject")
+    """Whether `item` may count at all: attested, unless nobody can sign its kind, and bound as that demands (I2)."""
+    attested = item.origin.attested or isinstance(item, Document)
+    return attested and item.origin.bound == ("source" if isinstance(item, SourceSummary) else "subject")
 
 
 def _evidence(items: Iterable[Item]) -> EvidenceFacts:
@@ -189,7 +191,9 @@ def _evidence(items: Iterable[Item]) -> EvidenceFacts:
     )
 
 
-def _judge_group(policy: Policy, rules: tuple[Rule, ...], group: _Group, now: datetime) -> list[Judgement]:
+def _judge_group(
+    policy: Policy, rules: tuple[Rule, ...], group: _Group, ledger: LedgerFacts, now: datetime
+) -> list[Judgement]:
     candidates: list[Provenance | None] = [None]
     if any(rule.kind.needs_provenance for rule in rules):
         trusted = [item for item in group.evidence.provenance if policy.trust.builder_of(item) is not None]
@@ -201,6 +205,7 @@ def _judge_group(policy: Policy, rules: tuple[Rule, ...], group: _Group, now: da
             trust=policy.trust,
             evidence=group.evidence,
             provenance=candidate,
+            ledger=ledger,
             now=now,
             clock_skew=policy.clock_skew,
             max_evidence_age=policy.max_evidence_age,

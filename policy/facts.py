@@ -92,6 +92,13 @@ class Provenance:
     """Person or robot that triggered the build; None when not stated."""
     started: datetime | None
     finished: datetime | None
+    definition: str | None = None
+    """Where the workflow that did the work stands: a commit or digest, or else a ref, which can move; None when not
+    stated."""
+    logs: tuple[str, ...] = ()
+    """sha256 of each byproduct that is a log of the build."""
+    secrets: tuple[str, ...] | None = None
+    """Names of the secrets that the build could reach, sorted; None when not stated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

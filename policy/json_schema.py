@@ -120,8 +120,13 @@ def _trust() -> Schema:
                     "network": {"enum": list(NETWORK)},
                     "identity": {"enum": list(IDENTITY)},
                     "broadAccess": {"type": "boolean"},
+                    "principal": {
+                        "type": "string",
+                        "pattern": f"^robot:{NAME.pattern}$",
+                        "description": "the robot of the access document that submits the builder's logs",
+                    },
                 },
-                optional=("source",),
+                optional=("source", "principal"),
             )
         ),
         "scanners": _entries(entry({"maxDatabaseAge": DURATION}, optional=("maxDatabaseAge",))),

@@ -112,6 +112,8 @@ class LedgerFacts:
 
     policy_digest: str
     access_digest: str
+    personal_keys: tuple[str, ...] = ()
+    """Names of keys in the policy's trust with which, by the access document, a person approves; sorted."""
     allowed: tuple[Reached, ...] = ()
     """The first signed ALLOW of each requested digest under a policy of this name, for each environment."""
     deployed: tuple[Reached, ...] = ()

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from policy.document import Limits, Policy
 from policy.rule import Rule
+from policy.rules.build.identity import BUILD_IDENTITY
 from policy.rules.build.isolation import ISOLATION_CLASS
 from policy.rules.build.provenance import PROVENANCE
 from policy.testing.fixture import ENTRIES
@@ -130,6 +131,10 @@ def _hopeless(policy: Policy, rule: Rule) -> str:
         wanted = ISOLATION.index(rule.parameters.at_least)
         if all(ISOLATION.index(builder.isolation) < wanted for builder in policy.trust.builders.values()):
             return f"no trusted builder is {rule.parameters.at_least} or better"
+    if rule.kind is BUILD_IDENTITY and all(
+        builder.identity != "workload" for builder in policy.trust.builders.values()
+    ):
+        return "no trusted builder signs as a workload"
     return ""
 
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from policy.decision import Offender, Outcome
-from policy.facts import Bound, EvidenceFacts, Item, Provenance, TestResult, VulnerabilityScan
+from policy.facts import Bound, EvidenceFacts, Item, LedgerFacts, Provenance, TestResult, VulnerabilityScan
 from policy.schema import Section
 from policy.sense import Sense
 from policy.trust import Trust
@@ -62,13 +62,17 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What one rule sees of one group of subjects: attested evidence that covers each of them, and one instant."""
+    """What one rule sees of one group of subjects: evidence that covers each of them, and one instant.
+
+    All of it is attested but documents, which nobody signs: a rule that reads them asks who submitted them.
+    """
 
     trust: Trust
     evidence: EvidenceFacts
     """In receipt order; only items bound as their kind demands."""
     provenance: Provenance | None
     """The one provenance, by a trusted builder, that answers for the group; None when there is none."""
+    ledger: LedgerFacts
     now: datetime
     clock_skew: timedelta
     max_evidence_age: timedelta

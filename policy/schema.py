@@ -153,10 +153,10 @@ class Section:
         except (ValueError, OverflowError):
             raise fault from None
 
-    def words(self, key: str) -> tuple[str, ...]:
-        """A list of distinct texts, never empty: an empty list would demand nothing."""
+    def words(self, key: str, *, empty: bool = False) -> tuple[str, ...]:
+        """A list of distinct texts, never empty where an empty list would demand nothing."""
         value = self.take(key)
-        if not isinstance(value, list) or not value:
+        if not isinstance(value, list) or not (value or empty):
             raise self.refuse(key, "must be a list with at least one entry", remedy="write [first, second]")
         if len(value) > MAX_ENTRIES:
             raise self.refuse(key, f"has more than {MAX_ENTRIES} entries", remedy="shorten the list")

@@ -60,7 +60,7 @@ class Sense:
     absent: Any = None
     """The value that absence stands for, where there is one."""
     own: bool = False
-    """True: it is compared with what the policy itself states, so no evidence can tell a smaller demand."""
+    """True: it is compared with what the policy itself states, so no evidence can tell a smaller demand, or none."""
     latest: bool = False
     """True: of what the entries made the latest decides, so that an entry fewer may uncover an older pass."""
     vague_absence: bool = False
@@ -194,7 +194,7 @@ def _of(tighter: bool) -> Direction:  # noqa: FBT001 - private, one caller above
 
 def weakened(sense: Sense, value: Any, *, required: bool) -> Iterator[tuple[str, Any]]:
     """Every mutant of a value: its condition deleted, its comparison moved or inverted, its entries removed."""
-    if not required:
+    if not (required or sense.own):
         yield "is deleted", ABSENT
     match sense.kind:
         case Kind.ACCEPTS | Kind.DEMANDS:
@@ -215,7 +215,7 @@ def weakened(sense: Sense, value: Any, *, required: bool) -> Iterator[tuple[str,
             yield from ((f"takes one more {name}", {**value, name: limit + 1}) for name, limit in value.items())
             yield f"loses {[*value][-1]}", dict([*value.items()][:-1])
         case Kind.ALLOWS | Kind.INSISTS:
-            yield "is inverted", not value
+            yield from () if sense.own else (("is inverted", not value),)
 
 
 def _weaker_lists(sense: Sense, value: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -59,6 +59,8 @@ class Builder:
     source: str = "certificate"
     """`certificate`: the provenance names the repository and the commit that the certificate names. `statement`: it
     may name others, since the workflow that signs speaks for builds of other repositories."""
+    principal: str | None = None
+    """Under which principal, `robot:ci`, the builder submits its logs; None when it submits nothing."""
 
     def made(self, item: Provenance) -> bool:
         """Whether both halves of the pair are this builder's."""

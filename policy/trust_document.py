@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from policy.identity import TrustedIdentity, read_identity, read_roots, read_uri
-from policy.schema import PolicyError, Section
+from policy.schema import NAME, PolicyError, Section
 from policy.trust import (
     IDENTITY,
     ISOLATION,
@@ -25,6 +25,7 @@ from policy.trust import (
     Trust,
     is_pem,
 )
+from policy.wording import quote
 
 
 def read_trust(section: Section) -> Trust:
@@ -115,6 +116,7 @@ def _read_builder(name: str, section: Section, signers: _Signers) -> Builder:
         network=section.choice("network", NETWORK),
         identity=section.choice("identity", IDENTITY),
         broad_access=section.boolean("broadAccess"),
+        principal=_read_principal(section),
     )
     section.close()
     if builder.source != SOURCES[0] and builder.signer is None:
@@ -127,6 +129,18 @@ def _read_builder(name: str, section: Section, signers: _Signers) -> Builder:
             remedy="narrow the builder, or state the class that it really has",
         )
     return builder
+
+
+def _read_principal(section: Section) -> str | None:
+    if not section.has("principal"):
+        return None
+    principal = section.text("principal")
+    kind, _, name = principal.partition(":")
+    if kind != "robot" or NAME.fullmatch(name) is None:
+        raise section.refuse(
+            "principal", f"{quote(principal)} is no robot", remedy="write robot:ID, an id of the access document"
+        )
+    return principal
 
 
 def _read_scanner(name: str, section: Section, signers: _Signers) -> Scanner:

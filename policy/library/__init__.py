@@ -87,7 +87,7 @@ def render_tests(
             another_repository=_quoted(_another(repository)),
             parameters=_quoted(list(parameters)),
             build_type_trials="\n".join(map(_build_type_trial, build_types[1:])),
-            parameter_trials="\n".join(_parameter_trials(parameters)),
+            parameter_trials="\n".join(_parameter_trials(level, parameters)),
         )
         .encode()
     )
@@ -106,8 +106,9 @@ def _build_type_trial(build_type: str) -> str:
     expect: allow"""
 
 
-def _parameter_trials(parameters: Sequence[str]) -> Iterator[str]:
+def _parameter_trials(level: Level, parameters: Sequence[str]) -> Iterator[str]:
     """A trial for each group of dotted names: a parameter beside the listed ones could change what was built."""
+    failing = "{BLD-1: fail}" if level == "minimum" else "{BLD-1: fail, BLD-4: fail}"
     groups = dict.fromkeys(name.rpartition(".")[0] for name in parameters if not name.endswith(".*"))
     for group in dict.fromkeys(("inputs", *groups)):
         foreign = f"{group}.unlisted" if group else "unlisted"
@@ -116,7 +117,7 @@ def _parameter_trials(parameters: Sequence[str]) -> Iterator[str]:
   - name: {json.dumps(f"a build that takes {foreign}")}
     given: {{fixture: good, change: {{provenance: {{parameters: {_quoted([*parameters, foreign])}}}}}}}
     expect: deny
-    rules: {{BLD-1: fail}}
+    rules: {failing}
     reasonContains: external parameters outside the list"""
 
 

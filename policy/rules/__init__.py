@@ -10,12 +10,30 @@ from typing import Any, Final
 from policy.rule import RuleType
 from policy.rules.artifact.sbom import SBOM
 from policy.rules.artifact.vulnerabilities import VULNERABILITIES
+from policy.rules.build.described import DESCRIBED
+from policy.rules.build.identity import BUILD_IDENTITY
 from policy.rules.build.isolation import ISOLATION_CLASS
+from policy.rules.build.log import LOG
+from policy.rules.build.pinned import PINNED
 from policy.rules.build.provenance import PROVENANCE
+from policy.rules.build.secrets import SECRETS
 from policy.rules.build.tests import TESTS
 from policy.rules.source import REF, REVIEWS
 
-_ALL: Final[tuple[RuleType[Any], ...]] = (REF, REVIEWS, PROVENANCE, ISOLATION_CLASS, TESTS, SBOM, VULNERABILITIES)
+_ALL: Final[tuple[RuleType[Any], ...]] = (
+    REF,
+    REVIEWS,
+    PROVENANCE,
+    BUILD_IDENTITY,
+    ISOLATION_CLASS,
+    PINNED,
+    DESCRIBED,
+    LOG,
+    SECRETS,
+    TESTS,
+    SBOM,
+    VULNERABILITIES,
+)
 
 RULES: Final[Mapping[str, RuleType[Any]]] = MappingProxyType({kind.code: kind for kind in _ALL})
 """Every rule type by its code, in the order of the controls."""

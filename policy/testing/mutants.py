@@ -20,7 +20,7 @@ from typing import Any, Final
 from policy.decision import Outcome, Verdict
 from policy.document import POLICY_RULE, Policy, read_policy
 from policy.engine import evaluate
-from policy.facts import EvidenceFacts, Facts, Item, SourceSummary
+from policy.facts import Document, EvidenceFacts, Facts, Item, SourceSummary
 from policy.rule import Rule
 from policy.schema import PolicyError
 from policy.sense import Kind, Sense, weakened
@@ -85,7 +85,7 @@ def _evidence_mutants(policy: Policy, rule: Rule, ran: Sequence[Ran]) -> Iterato
 
 
 def _changes(kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, ItemChange]]:
-    yield from _CHANGES
+    yield from _SUBMITTED if kind is Document else _CHANGES
     if any(isinstance(item, kind) and item.origin.identity is not None for item in items):
         yield from _CERTIFIED
     if kind is SourceSummary:
@@ -134,6 +134,10 @@ def _of_nobody(item: Item) -> Item | None:
     return replace(item, **named) if named else None
 
 
+def _of_another_submitter(item: Item) -> Item:
+    return replace(item, origin=replace(item.origin, submitter=f"robot:{NOBODY}"))
+
+
 def _of_another_commit(item: Item) -> Item:
     assert isinstance(item, SourceSummary)
     first = f"{int(item.commit[:1], 16) ^ 1:x}" if item.commit[:1] in _HEX else "0"
@@ -146,6 +150,10 @@ _CHANGES: Final[tuple[tuple[str, ItemChange], ...]] = (
     ("is submitted, not attested", _submitted),
     ("is signed by another key", _of_another_key),
     ("is by nobody whom the policy trusts", _of_nobody),
+)
+_SUBMITTED: Final[tuple[tuple[str, ItemChange], ...]] = (
+    *_CHANGES[:2],
+    ("is submitted by somebody else", _of_another_submitter),
 )
 _CERTIFIED: Final[tuple[tuple[str, ItemChange], ...]] = (("is signed by another identity", _of_another_identity),)
 _JOINED: Final[tuple[tuple[str, ItemChange], ...]] = (

@@ -164,6 +164,7 @@ def make_facts(
     subjects: Sequence[Subject],
     principal: str,
     persons: Callable[[str], str],
+    personal_keys: tuple[str, ...],
 ) -> Facts:
     """The facts of the evidence as web states them, with the ledger's part set here; raises Malformed."""
     received = {digest: position for position, digest in enumerate(considered.digests, start=1)}
@@ -199,7 +200,9 @@ def make_facts(
             subjects=tuple(SubjectFact(name=subject.name, sha256=subject.sha256) for subject in subjects),
         ),
         evidence=evidence,
-        ledger=LedgerFacts(policy_digest=judge.policy_digest, access_digest=judge.access_digest),
+        ledger=LedgerFacts(
+            policy_digest=judge.policy_digest, access_digest=judge.access_digest, personal_keys=personal_keys
+        ),
     )
 
 

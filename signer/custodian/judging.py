@@ -51,6 +51,8 @@ class Question:
     subjects: tuple[Subject, ...]
     considered: Considered
     pseudonyms: Pseudonyms
+    personal_keys: tuple[str, ...]
+    """Names of keys of the policy's trust with which a person approves."""
 
 
 class Judging:
@@ -93,6 +95,7 @@ class Judging:
             subjects=subjects,
             considered=considered,
             pseudonyms=pseudonyms,
+            personal_keys=standing.personal_keys[policy.name],
         )
 
     def verdict(self, question: Question, *, idempotency: Idempotency | None) -> tuple[Verdict, Entry]:
@@ -105,6 +108,7 @@ class Judging:
             subjects=question.subjects,
             principal=question.principal,
             persons=question.pseudonyms.of_identifier,
+            personal_keys=question.personal_keys,
         )
         decision = evaluate(question.policy, facts, now=now)
         try:

@@ -14,7 +14,8 @@ from policy.document import Policy, parse_policy
 from policy.schema import PolicyError
 from signer.custodian.owners import Owners
 from signer.custodian.protocols import Reader
-from signer.errors import Misconfigured
+from signer.errors import Malformed, Misconfigured
+from signer.formats.spki import load_pem, spki_der
 from signer.formats.strict_base64 import decode_base64
 from signer.formats.trust import TrustDocument, parse_trust_file
 from signer.identity.access import Access, parse_access
@@ -33,6 +34,8 @@ class Standing:
     """Hexadecimal leaf hash of leaf 0."""
     policies: Mapping[str, Policy]
     access: Access | None
+    personal_keys: Mapping[str, tuple[str, ...]]
+    """Name of a policy → names of keys in its trust with which, by the access document, a person approves; sorted."""
     trust: TrustDocument | None
     pins: Mapping[str, Pin]
     """The recorded public key of each key, by the key's name."""
@@ -62,13 +65,16 @@ def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
     if len(access) > 1:
         raise Misconfigured("ledger-damaged", "two access documents are in force")
     known = {policy.digest: policy for policy in previous.policies.values()} if previous is not None else {}
+    policies = {
+        document.name: known.get(document.digest) or _policy(document) for document in reader.active_all("policy")
+    }
+    people = _access(access[0], previous) if access else None
     return Standing(
         genesis=genesis,
         genesis_hash=leaf_hash(body).hex(),
-        policies={
-            document.name: known.get(document.digest) or _policy(document) for document in reader.active_all("policy")
-        },
-        access=_access(access[0], previous) if access else None,
+        policies=policies,
+        access=people,
+        personal_keys={name: _personal_keys(policy, people) for name, policy in policies.items()},
         trust=parse_trust_file(trust.file).trust if trust is not None else None,
         pins={
             row.name: Pin(name=row.name, kid=row.kid, purpose=row.purpose, algorithm=row.algorithm, spki=row.spki)
@@ -85,6 +91,19 @@ def _policy(document: ActiveDocument) -> Policy:
     except PolicyError as fault:
         # It was parsed when it was activated: another version of this program wrote it, or the record is damaged.
         raise Misconfigured("policy-unreadable", f"policy {document.name} in force: {fault.detail}") from None
+
+
+def _personal_keys(policy: Policy, access: Access | None) -> tuple[str, ...]:
+    held = {spki_der(key) for keys in access.approval_keys.values() for key in keys} if access is not None else set()
+    return tuple(sorted(name for name, pem in policy.trust.keys.items() if _der(pem) in held))
+
+
+def _der(pem: str) -> bytes | None:
+    try:
+        return spki_der(load_pem(pem))
+    except Malformed:
+        # The policy may hold a key of a kind that is not known here: it verifies nothing, and nobody approves with it.
+        return None
 
 
 def _access(document: ActiveDocument, previous: Standing | None) -> Access:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.domain.subject import Subject
 from signer.formats import provenance, spdx, test_result, vsa, vulns
-from signer.formats.canonical import canonical
+from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import IN_TOTO, encode_envelope, pae
 from signer.formats.rfc3339 import format_time
 from signer.formats.spki import keyid, spki_der
@@ -54,8 +54,10 @@ def provenance_statement(
     workflow: str = WORKFLOW,
     parameters: Mapping[str, Any] | None = None,
     triggered_by: str | None = None,
+    secrets: Sequence[str] | None = (),
+    log: bytes | None = b"made, packed, done\n",
 ) -> bytes:
-    """SLSA provenance v1 in GitHub's shape; `parameters` are further external parameters."""
+    """SLSA provenance v1 in GitHub's shape; `parameters` are further external parameters, `log` is the build's log."""
     metadata = {
         "invocationId": f"https://{repository}/actions/runs/1/attempts/1",
         "startedOn": format_time(finished - timedelta(minutes=4)),
@@ -63,6 +65,8 @@ def provenance_statement(
     }
     if triggered_by is not None:
         metadata[provenance.TRIGGERED_BY] = triggered_by
+    internal = {} if secrets is None else {"internalParameters": {provenance.SECRETS: list(secrets)}}
+    logs = [] if log is None else [{"name": provenance.BUILD_LOG, "digest": {"sha256": sha256_hex(log)}}]
     workflow_parameter = {"repository": f"https://{repository}", "ref": ref, "path": workflow}
     return build_statement(
         subjects,
@@ -71,9 +75,10 @@ def provenance_statement(
             "buildDefinition": {
                 "buildType": build_type,
                 "externalParameters": {"workflow": workflow_parameter, **(parameters or {})},
+                **internal,
                 "resolvedDependencies": [{"uri": f"git+https://{repository}@{ref}", "digest": {"gitCommit": commit}}],
             },
-            "runDetails": {"builder": {"id": builder_id}, "metadata": metadata},
+            "runDetails": {"builder": {"id": builder_id}, "metadata": metadata, "byproducts": logs},
         },
     )
 

@@ -132,6 +132,9 @@ def _provenance(
         triggered_by=built.triggered_by,
         started=built.started,
         finished=built.finished,
+        definition=built.definition,
+        logs=built.logs,
+        secrets=built.secrets,
     )
 
 

@@ -9,6 +9,13 @@
      "runDetails":{"builder":{"id":"https://github.com/acme/builders/.github/workflows/build.yml@refs/tags/v2"},
        "metadata":{"startedOn":"2026-11-23T09:00:00Z","finishedOn":"2026-11-23T09:05:00Z"}}}
 
+Two extensions and one name are this authority's own: who triggered the build, which secrets it could reach, and the
+byproduct that is its log.
+
+    "internalParameters":{"authority_secrets":["REGISTRY_TOKEN"]}
+    "metadata":{"authority_triggeredBy":"login:https://github.com#1234"}
+    "byproducts":[{"name":"build-log","digest":{"sha256":"77ab…"}}]
+
 GitHub, Tekton Chains and generic shapes become one value. Where the document contradicts itself (two
 commits of the source repository), the field is None: a rule then cannot tell, and that denies.
 """
@@ -26,13 +33,17 @@ import msgspec
 
 from signer.errors import Malformed
 from signer.formats.rfc3339 import parse_time
-from signer.formats.shape import read_shape, require_visible
+from signer.formats.shape import read_shape, require_printable, require_visible
 from signer.formats.source_uri import SourceLocation, find_source_uri, parse_ref, parse_source_uri
 from signer.formats.statement import is_commit
 
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 TRIGGERED_BY = "authority_triggeredBy"
 """Extension of `runDetails.metadata`: `san:<uri>`, `email:<address>` or `login:<issuer>#<numeric id>`."""
+SECRETS = "authority_secrets"
+"""Extension of `internalParameters`: the names of all secrets that the build could reach, never their values."""
+BUILD_LOG = "build-log"
+"""Name of a byproduct that is a log of the build."""
 
 _GITHUB = frozenset(
     {
@@ -46,6 +57,7 @@ _UNSET_CLOCK = "0001-01-01T00:00:00Z"
 _BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _IDENTIFIER = re.compile(r"(?:san|email|login):.+")
 _ACTOR = re.compile(r"[0-9]{1,20}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +76,9 @@ class Provenance:
     triggered_by: str | None
     started: datetime | None
     finished: datetime | None
+    definition: str | None
+    logs: tuple[str, ...]
+    secrets: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +88,9 @@ class _Stated:
     location: SourceLocation | None
     ref: str | None
     workflow: str | None
+    revision: str | None = None
+    """At which revision the definition of the build was asked for, where it need not lie in the source repository;
+    empty when nobody said it."""
 
 
 class _Dependency(msgspec.Struct):
@@ -101,6 +119,7 @@ class _Metadata(msgspec.Struct, rename="camel"):
 class _RunDetails(msgspec.Struct):
     builder: _Builder
     metadata: _Metadata | None = None
+    byproducts: list[_Dependency] | None = None
 
 
 class _Predicate(msgspec.Struct, rename="camel"):
@@ -130,6 +149,9 @@ def read_provenance(predicate: Mapping[str, Any]) -> Provenance:
         triggered_by=_triggered_by(metadata, definition, location),
         started=_time(metadata.started_on, "startedOn"),
         finished=_time(metadata.finished_on, "finishedOn"),
+        definition=_definition(run.builder.id, stated, location, commit),
+        logs=tuple(_logs(run.byproducts or ())),
+        secrets=_secrets(definition.internal_parameters or {}),
     )
 
 
@@ -139,7 +161,8 @@ def _stated_source(definition: _BuildDefinition) -> _Stated:
     if definition.build_type in _GITHUB or (isinstance(workflow, dict) and "repository" in workflow):
         return _github(workflow)
     if definition.build_type in _TEKTON:
-        return _Stated(None, None, _tekton_path(parameters.get("runSpec")))
+        found = _tekton_reference(parameters.get("runSpec"))
+        return _Stated(None, None, found.get("pathInRepo"), revision=found.get("revision", ""))
     return _generic(parameters)
 
 
@@ -155,16 +178,17 @@ def _github(workflow: Any) -> _Stated:
     return _Stated(parse_source_uri(wire.repository), parse_ref(wire.ref), wire.path)
 
 
-def _tekton_path(run_spec: Any) -> str | None:
-    """The path of a pipeline that the git resolver fetched: runSpec.pipelineRef.params[pathInRepo]."""
+def _tekton_reference(run_spec: Any) -> dict[str, str]:
+    """Where the git resolver fetched a pipeline: pathInRepo and revision of runSpec.pipelineRef.params."""
     if not isinstance(run_spec, dict):
         raise Malformed("evidence-invalid", "the Tekton provenance has no runSpec")
     reference = run_spec.get("pipelineRef", run_spec.get("taskRef"))
     params = reference.get("params") if isinstance(reference, dict) else None
-    for param in params if isinstance(params, list) else ():
-        if isinstance(param, dict) and param.get("name") == "pathInRepo" and isinstance(param.get("value"), str):
-            return str(param["value"])
-    return None
+    return {
+        str(param["name"]): str(param["value"])
+        for param in (params if isinstance(params, list) else ())
+        if isinstance(param, dict) and isinstance(param.get("name"), str) and isinstance(param.get("value"), str)
+    }
 
 
 def _generic(parameters: Mapping[str, Any]) -> _Stated:
@@ -221,6 +245,38 @@ def _commit(digest: Mapping[str, str]) -> str | None:
     """The git commit of a dependency; Tekton Chains and BuildKit file it under `sha1`."""
     commit = digest.get("gitCommit", digest.get("sha1"))
     return commit if commit is not None and is_commit(commit) else None
+
+
+def _definition(builder_id: str, stated: _Stated, location: SourceLocation | None, commit: str | None) -> str | None:
+    """Where the workflow that did the work stands.
+
+    A builder id that is a workflow names its ref behind the last `@`; a Tekton reference names its revision. What lies
+    in the source repository, at the ref that was built, stands at the commit that was built.
+    """
+    path, at, ref = builder_id.rpartition("@")
+    repository = "" if location is None else f"https://{location.repository}"
+    if at and "/" in path.removeprefix("https://"):
+        own = path == f"{repository}/{stated.workflow}" and ref == stated.ref
+        return commit if own else require_visible(ref, what="ref of the builder id")
+    if stated.revision is not None:
+        return require_visible(stated.revision, what="revision of the pipeline") if stated.revision else None
+    return commit if stated.workflow is not None else None
+
+
+def _logs(byproducts: Sequence[_Dependency]) -> Iterator[str]:
+    for byproduct in byproducts:
+        digest = (byproduct.digest or {}).get("sha256", "")
+        if byproduct.name == BUILD_LOG and _SHA256.fullmatch(digest):
+            yield digest
+
+
+def _secrets(internal: Mapping[str, Any]) -> tuple[str, ...] | None:
+    names = internal.get(SECRETS)
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise Malformed("evidence-invalid", f"{SECRETS} of the provenance is no list of names")
+    return tuple(sorted({require_printable(name, what="name of a secret") for name in names}))
 
 
 def _triggered_by(metadata: _Metadata, definition: _BuildDefinition, location: SourceLocation | None) -> str | None:

@@ -15,6 +15,7 @@ from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import (
     Bound,
+    Document,
     EvidenceFacts,
     Facts,
     Item,
@@ -34,6 +35,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BUILD_TYPE = "https://actions.github.io/buildtypes/workflow/v1"
 REPOSITORY = "github.com/acme/shop"
 COMMIT = "51c0de" + "0" * 34
+LOG = sha256(b"made, packed, done").hexdigest()
 PARAMETERS = ("workflow.path", "workflow.ref", "workflow.repository")
 
 
@@ -47,7 +49,7 @@ def pem(name: str) -> str:
 
 
 def document() -> dict[str, Any]:
-    """The policy `demo` as a plain value: all seven rule types, one environment."""
+    """The policy `demo` as a plain value: seven rules, one environment."""
     return {
         "schema": "signing-policy/v1",
         "metadata": {"name": "demo", "version": 1, "owner": "appsec", "expires": "2027-06-30T00:00:00Z"},
@@ -62,6 +64,7 @@ def document() -> dict[str, Any]:
                     "network": "restricted",
                     "identity": "workload",
                     "broadAccess": False,
+                    "principal": "robot:ci",
                 },
                 "shared-ci": {
                     "key": "other",
@@ -137,6 +140,30 @@ def document() -> dict[str, Any]:
     }
 
 
+def further_rules() -> list[dict[str, Any]]:
+    """One rule of each type that `document` does not use."""
+    return [
+        {"id": "BLD-3", "type": "build.identity", "control": "build", "level": "minimum"},
+        {"id": "BLD-4", "type": "build.pinned", "control": "build", "level": "strong"},
+        {
+            "id": "BLD-5",
+            "type": "build.described",
+            "control": "build",
+            "level": "better",
+            "buildTypes": [BUILD_TYPE],
+            "parameters": {"allow": list(PARAMETERS)},
+        },
+        {"id": "BLD-6", "type": "build.log", "control": "build", "level": "strong"},
+        {
+            "id": "BLD-7",
+            "type": "build.secrets",
+            "control": "build",
+            "level": "strong",
+            "secrets": {"allow": []},
+        },
+    ]
+
+
 def encode(value: dict[str, Any]) -> bytes:
     """JSON is YAML, and the strict subset takes it."""
     return json.dumps(value).encode()
@@ -146,7 +173,7 @@ def policy(*only: str, **changes: Any) -> Policy:
     """The policy `demo`; `only` names the rules kept, `changes` are keys of the first of them (None removes one)."""
     value = copy.deepcopy(document())
     if only:
-        by_id = {rule["id"]: rule for rule in value["rules"]}
+        by_id = {rule["id"]: rule for rule in (*value["rules"], *further_rules())}
         value["rules"] = [by_id[name] for name in only]
     rule = value["rules"][0]
     rule.update(changes)
@@ -198,6 +225,9 @@ def built(name: str = "provenance", *, key: str | None = "builder", **changes: A
         triggered_by=None,
         started=ago(hours=5),
         finished=ago(hours=4),
+        definition=COMMIT,
+        logs=(LOG,),
+        secrets=(),
     )
     return replace(item, **changes)
 
@@ -262,12 +292,26 @@ def inventory(name: str = "sbom", *, key: str | None = "builder", **changes: Any
     return replace(item, **changes)
 
 
+def kept(name: str = "log", *, kind: str = "build-log", submitter: str = "robot:ci", **changes: Any) -> Document:
+    """A document that nobody signed; `digest` of None is made from the name."""
+    digest = changes.pop("digest", None)
+    placed = origin(name, key=None, **{"attested": False, **taken(changes)})
+    placed = replace(placed, submitter=submitter, digest=placed.digest if digest is None else digest)
+    return Document(origin=placed, kind=kind)
+
+
 def good() -> tuple[Item, ...]:
     """Evidence that satisfies every rule of `document`."""
     return (built(), reviewed(), ran(), scanned(), inventory())
 
 
-def facts(*items: Item, subjects: int = 1, environment: str = "release", name: str = "demo") -> Facts:
+def facts(
+    *items: Item,
+    subjects: int = 1,
+    environment: str = "release",
+    name: str = "demo",
+    ledger: LedgerFacts = LedgerFacts(policy_digest="0" * 64, access_digest="1" * 64),  # noqa: B008 - frozen
+) -> Facts:
     return Facts(
         request=RequestFacts(
             policy=name,
@@ -284,16 +328,19 @@ def facts(*items: Item, subjects: int = 1, environment: str = "release", name: s
             tests=tuple(item for item in items if isinstance(item, TestResult)),
             scans=tuple(item for item in items if isinstance(item, VulnerabilityScan)),
             sboms=tuple(item for item in items if isinstance(item, Sbom)),
+            documents=tuple(item for item in items if isinstance(item, Document)),
         ),
-        ledger=LedgerFacts(policy_digest="0" * 64, access_digest="1" * 64),
+        ledger=ledger,
     )
 
 
-def judge(judged: Policy, *items: Item, now: datetime = NOW, subjects: int = 1) -> Decision:
-    return evaluate(judged, facts(*items, subjects=subjects), now=now)
+def judge(judged: Policy, *items: Item, now: datetime = NOW, subjects: int = 1, **known: Any) -> Decision:
+    """`known` is what the ledger knows beside the documents in force."""
+    ledger = LedgerFacts(policy_digest="0" * 64, access_digest="1" * 64, **known)
+    return evaluate(judged, facts(*items, subjects=subjects, ledger=ledger), now=now)
 
 
-def sole(judged: Policy, *items: Item, now: datetime = NOW) -> Finding:
+def sole(judged: Policy, *items: Item, now: datetime = NOW, **known: Any) -> Finding:
     """The one finding of a policy with one rule."""
-    (finding,) = judge(judged, *items, now=now).findings
+    (finding,) = judge(judged, *items, now=now, **known).findings
     return finding

@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from policy import Policy, PolicyError, parse_policy
 from policy.document import Limits
 from policy.rules import RULES
-from tests.policy.factory import document, encode, pem
+from tests.policy.factory import document, encode, further_rules, pem
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -319,4 +319,4 @@ def outcome(data: bytes) -> Policy | PolicyError:
 
 
 def test_every_rule_type_of_the_example_policy_is_known_and_all_are_used() -> None:
-    assert {entry["type"] for entry in document()["rules"]} == set(RULES)
+    assert {entry["type"] for entry in (*document()["rules"], *further_rules())} == set(RULES)

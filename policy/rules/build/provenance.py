@@ -39,7 +39,8 @@ def no_trusted_provenance(case: Case, accepted: Iterable[str]) -> Judgement:
     return failed(listed(differences), items, found=listed(found))
 
 
-def _read_provenance(section: Section, trust: Trust) -> ProvenanceDemand:
+def read_parameters(section: Section) -> tuple[str, ...]:
+    """The exhaustive list under `parameters.allow`; raises PolicyError."""
     parameters = section.section("parameters")
     allow = parameters.take("allow")
     if not isinstance(allow, list) or not all(isinstance(name, str) and name for name in allow):
@@ -52,10 +53,19 @@ def _read_provenance(section: Section, trust: Trust) -> ProvenanceDemand:
                 "allow", f"{quote(name)} is no parameter name", remedy="write the name, or name.* for all below it"
             )
     parameters.close()
+    return tuple(allow)
+
+
+def foreign_parameters(item: Provenance, allow: tuple[str, ...]) -> list[str]:
+    """Names of external parameters that the list does not hold."""
+    return [name for name in item.parameters if not _allowed(name, allow)]
+
+
+def _read_provenance(section: Section, trust: Trust) -> ProvenanceDemand:
     return ProvenanceDemand(
         builders=section.references("builders", trust.builders, what="builder"),
         build_types=section.words("buildTypes"),
-        allow=tuple(allow),
+        allow=read_parameters(section),
         workflows=section.patterns("workflows") if section.has("workflows") else (),
         max_age=section.duration("maxAge"),
     )
@@ -94,7 +104,7 @@ def _provenance_faults(demand: ProvenanceDemand, item: Provenance, case: Case) -
         yield f"the build type {quote(item.build_type)} differs"
     if demand.workflows and item.workflow is not None and not _any(demand.workflows, item.workflow):
         yield f"the workflow {quote(item.workflow)} differs"
-    foreign = [name for name in item.parameters if not _allowed(name, demand.allow)]
+    foreign = foreign_parameters(item, demand.allow)
     if foreign:
         yield f"external parameters outside the list: {listed(map(quote, foreign))}"
     # What a builder states of its times is always held against the clock; that it states them only with maxAge.

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from policy.facts import EvidenceFacts
 from signer.custodian.commands import (
@@ -33,7 +34,8 @@ from signer.formats.bundle import parse_bundle
 from signer.formats.canonical import sha256_hex
 from signer.formats.dsse import pae
 from signer.formats.facts import decode_facts
-from signer.formats.spki import keyid, load_spki, verify_signature
+from signer.formats.findings import decode_findings
+from signer.formats.spki import keyid, load_spki, spki_pem, verify_signature
 from signer.formats.strict_json import parse_object
 from signer.formats.vsa import parse_vsa
 from signer.ledger import leaves
@@ -474,6 +476,21 @@ def test_the_order_of_receipt_and_the_submitter_are_the_ledgers_not_the_callers(
     facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
     (origin,) = (each.origin for each in facts.evidence.provenance)
     assert (origin.received, origin.submitter) == (1, "robot:ci")
+
+
+def test_a_builder_key_with_which_a_person_approves_is_named_in_the_facts_and_denied(world: World) -> None:
+    key = spki_pem(world.signers["builder"].public_key())
+    access = yaml.safe_load(access_document())
+    access["metadata"]["version"] = 2
+    access["people"][0]["approvalKeys"] = [key]
+    assert isinstance(world.ask(world.activation("access", 2, yaml.safe_dump(access).encode())), Done)
+    reply = world.ask(world.decide())
+    assert isinstance(reply, NotSigned)
+    decision = last(world, leaves.Decision)
+    facts = decode_facts(world.ledger.documents[decision.facts].data)
+    assert facts.ledger.personal_keys == ("builder",)
+    failing = [each.rule for each in decode_findings(world.ledger.documents[decision.findings].data) if each.remedy]
+    assert failing == ["BLD-3"]
 
 
 def test_no_facts_are_no_allow(world: World) -> None:

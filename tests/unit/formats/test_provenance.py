@@ -109,7 +109,70 @@ def test_reads_github() -> None:
         triggered_by=None,
         started=datetime(2026, 11, 23, 9, tzinfo=UTC),
         finished=datetime(2026, 11, 23, 9, 5, 0, 500_000, UTC),
+        definition="refs/tags/v2",
+        logs=(),
+        secrets=None,
     )
+
+
+REUSABLE = "https://github.com/acme/builders/.github/workflows/build.yml"
+OWN = "https://github.com/acme/shop/.github/workflows/release.yml"
+
+DEFINITIONS: dict[str, tuple[dict[str, Any], str, str | None]] = {
+    "a reusable workflow at a tag stands at that tag": (GITHUB, f"{REUSABLE}@refs/tags/v2", "refs/tags/v2"),
+    "a reusable workflow at a commit stands there": (GITHUB, f"{REUSABLE}@{'b' * 40}", "b" * 40),
+    "the workflow of the source itself stands at the commit that was built": (GITHUB, f"{OWN}@{MAIN}", COMMIT),
+    "the same file at another ref is another workflow": (GITHUB, f"{OWN}@refs/heads/x", "refs/heads/x"),
+    "a builder that is no workflow leaves the one of the source": (GITHUB, "https://dev.invalid/builder", COMMIT),
+    "an @ in a host is no ref": (GITHUB, "https://me@dev.invalid", COMMIT),
+    "a Tekton pipeline without a revision stands nowhere": (TEKTON, "https://tekton.dev/chains/v2", None),
+    "a GitLab pipeline stands at the commit that was built": (GITLAB, "https://gitlab.com/acme/shop/-/r/7", COMMIT),
+}
+
+
+@pytest.mark.parametrize(("base", "builder", "expected"), DEFINITIONS.values(), ids=DEFINITIONS)
+def test_the_definition_of_a_build_stands_at(base: dict[str, Any], builder: str, expected: str | None) -> None:
+    assert read_provenance(changed(base, "runDetails", "builder", "id", to=builder)).definition == expected
+
+
+@pytest.mark.parametrize("revision", ["main", "d" * 40])
+def test_a_tekton_pipeline_stands_at_the_revision_that_was_asked_for(revision: str) -> None:
+    found = deepcopy(TEKTON)
+    reference = found["buildDefinition"]["externalParameters"]["runSpec"]["pipelineRef"]
+    reference["params"].append({"name": "revision", "value": revision})
+    assert read_provenance(found).definition == revision
+
+
+def test_without_a_workflow_or_a_commit_no_place_is_told() -> None:
+    bare = changed(GITLAB, "buildDefinition", "externalParameters", to={})
+    assert read_provenance(bare).definition is None
+    undigested = changed(dependencies(), "runDetails", "builder", "id", to="https://dev.invalid/builder")
+    assert read_provenance(undigested).definition is None
+
+
+def test_a_byproduct_is_a_log_by_its_name_and_sha256() -> None:
+    byproducts = [
+        {"name": "build-log", "digest": {"sha256": "a" * 64}},
+        {"name": "build-log", "digest": {"sha256": "a" * 63}},
+        {"name": "build-log", "digest": {"sha512": "a" * 128}},
+        {"name": "other", "digest": {"sha256": "b" * 64}},
+        {"digest": {"sha256": "c" * 64}},
+    ]
+    assert read_provenance(changed(GITHUB, "runDetails", "byproducts", to=byproducts)).logs == ("a" * 64,)
+
+
+def test_secrets_are_told_by_name_once_and_sorted() -> None:
+    told = changed(GITHUB, "buildDefinition", "internalParameters", to={"authority_secrets": ["b", "a", "b"]})
+    assert read_provenance(told).secrets == ("a", "b")
+    none = changed(GITHUB, "buildDefinition", "internalParameters", to={"authority_secrets": []})
+    assert read_provenance(none).secrets == ()
+    assert read_provenance(changed(GITHUB, "buildDefinition", "internalParameters", to={})).secrets is None
+
+
+@pytest.mark.parametrize("names", ["TOKEN", [1], [""], ["a\nb"], {}])
+def test_secrets_of_another_form_are_refused(names: object) -> None:
+    with pytest.raises(Malformed):
+        read_provenance(changed(GITHUB, "buildDefinition", "internalParameters", to={"authority_secrets": names}))
 
 
 def test_reads_tekton_with_its_sha1_commit() -> None:
