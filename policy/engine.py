@@ -25,13 +25,13 @@ from policy.facts import (
     EvidenceFacts,
     Facts,
     Item,
-    LedgerFacts,
     Provenance,
     Sbom,
     SourceSummary,
     TestResult,
     VulnerabilityScan,
 )
+from policy.ledger_facts import LedgerFacts
 from policy.rule import Case, Judgement, Rule, RuleType, unknown
 from policy.shadow import in_force, set_aside
 from policy.waiver import waive

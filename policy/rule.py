@@ -14,7 +14,8 @@ from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from policy.decision import Offender, Outcome
-from policy.facts import Bound, EvidenceFacts, Item, LedgerFacts, Provenance, TestResult, VulnerabilityScan
+from policy.facts import Bound, EvidenceFacts, Item, Provenance, TestResult, VulnerabilityScan
+from policy.ledger_facts import LedgerFacts
 from policy.schema import Section
 from policy.sense import Sense
 from policy.trust import Trust

@@ -107,7 +107,9 @@ def found_authority(settings: Settings, founding: Founding, *, now: datetime) ->
 
 def _first_activation(founding: Founding, leaf: Genesis, kind: str, data: bytes, *, reader: Reader) -> Entry:
     """The leaf that puts a document in force together with genesis: the owners' signatures are needed as ever."""
-    standing = Standing(genesis=leaf, genesis_hash="", policies={}, access=None, trust=None, pins={}, halt=None)
+    standing = Standing(
+        genesis=leaf, genesis_hash="", policies={}, access=None, personal_keys={}, trust=None, pins={}, halt=None
+    )
     digest = sha256_hex(data)
     command = Activate(
         principal=founding.principal,

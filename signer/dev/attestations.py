@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.domain.subject import Subject
-from signer.formats import provenance, spdx, test_result, vsa, vulns
+from signer.formats import build_context, provenance, spdx, test_result, vsa, vulns
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import IN_TOTO, encode_envelope, pae
 from signer.formats.rfc3339 import format_time
@@ -65,8 +65,8 @@ def provenance_statement(
     }
     if triggered_by is not None:
         metadata[provenance.TRIGGERED_BY] = triggered_by
-    internal = {} if secrets is None else {"internalParameters": {provenance.SECRETS: list(secrets)}}
-    logs = [] if log is None else [{"name": provenance.BUILD_LOG, "digest": {"sha256": sha256_hex(log)}}]
+    internal = {} if secrets is None else {"internalParameters": {build_context.SECRETS: list(secrets)}}
+    logs = [] if log is None else [{"name": build_context.BUILD_LOG, "digest": {"sha256": sha256_hex(log)}}]
     workflow_parameter = {"repository": f"https://{repository}", "ref": ref, "path": workflow}
     return build_statement(
         subjects,

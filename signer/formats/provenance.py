@@ -9,13 +9,6 @@
      "runDetails":{"builder":{"id":"https://github.com/acme/builders/.github/workflows/build.yml@refs/tags/v2"},
        "metadata":{"startedOn":"2026-11-23T09:00:00Z","finishedOn":"2026-11-23T09:05:00Z"}}}
 
-Two extensions and one name are this authority's own: who triggered the build, which secrets it could reach, and the
-byproduct that is its log.
-
-    "internalParameters":{"authority_secrets":["REGISTRY_TOKEN"]}
-    "metadata":{"authority_triggeredBy":"login:https://github.com#1234"}
-    "byproducts":[{"name":"build-log","digest":{"sha256":"77ab…"}}]
-
 GitHub, Tekton Chains and generic shapes become one value. Where the document contradicts itself (two
 commits of the source repository), the field is None: a rule then cannot tell, and that denies.
 """
@@ -32,18 +25,15 @@ from typing import Any
 import msgspec
 
 from signer.errors import Malformed
+from signer.formats.build_context import read_logs, read_secrets
 from signer.formats.rfc3339 import parse_time
-from signer.formats.shape import read_shape, require_printable, require_visible
+from signer.formats.shape import read_shape, require_visible
 from signer.formats.source_uri import SourceLocation, find_source_uri, parse_ref, parse_source_uri
 from signer.formats.statement import is_commit
 
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 TRIGGERED_BY = "authority_triggeredBy"
 """Extension of `runDetails.metadata`: `san:<uri>`, `email:<address>` or `login:<issuer>#<numeric id>`."""
-SECRETS = "authority_secrets"
-"""Extension of `internalParameters`: the names of all secrets that the build could reach, never their values."""
-BUILD_LOG = "build-log"
-"""Name of a byproduct that is a log of the build."""
 
 _GITHUB = frozenset(
     {
@@ -57,7 +47,6 @@ _UNSET_CLOCK = "0001-01-01T00:00:00Z"
 _BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _IDENTIFIER = re.compile(r"(?:san|email|login):.+")
 _ACTOR = re.compile(r"[0-9]{1,20}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +139,8 @@ def read_provenance(predicate: Mapping[str, Any]) -> Provenance:
         started=_time(metadata.started_on, "startedOn"),
         finished=_time(metadata.finished_on, "finishedOn"),
         definition=_definition(run.builder.id, stated, location, commit),
-        logs=tuple(_logs(run.byproducts or ())),
-        secrets=_secrets(definition.internal_parameters or {}),
+        logs=tuple(read_logs((each.name, each.digest or {}) for each in run.byproducts or ())),
+        secrets=read_secrets(definition.internal_parameters or {}),
     )
 
 
@@ -261,22 +250,6 @@ def _definition(builder_id: str, stated: _Stated, location: SourceLocation | Non
     if stated.revision is not None:
         return require_visible(stated.revision, what="revision of the pipeline") if stated.revision else None
     return commit if stated.workflow is not None else None
-
-
-def _logs(byproducts: Sequence[_Dependency]) -> Iterator[str]:
-    for byproduct in byproducts:
-        digest = (byproduct.digest or {}).get("sha256", "")
-        if byproduct.name == BUILD_LOG and _SHA256.fullmatch(digest):
-            yield digest
-
-
-def _secrets(internal: Mapping[str, Any]) -> tuple[str, ...] | None:
-    names = internal.get(SECRETS)
-    if names is None:
-        return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise Malformed("evidence-invalid", f"{SECRETS} of the provenance is no list of names")
-    return tuple(sorted({require_printable(name, what="name of a secret") for name in names}))
 
 
 def _triggered_by(metadata: _Metadata, definition: _BuildDefinition, location: SourceLocation | None) -> str | None:

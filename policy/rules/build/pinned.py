@@ -62,6 +62,8 @@ PINNED = RuleType(
     example="{id: BLD-4, type: build.pinned, control: build, level: strong}",
     needs_provenance=True,
     read=_read_pinned,
-    require=lambda _: "a workflow named by commit or digest, or one of the source repository at the commit that was built",
+    require=lambda _: (
+        "a workflow named by its commit or digest, or that of the source repository at the commit that was built"
+    ),
     judge=_judge_pinned,
 )
