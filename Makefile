@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint faults bench docs lock ready
+.PHONY: help demo dev test lint faults fuzz bench docs lock ready
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,9 @@ lint: ready ## Run the gates without the suites: format, lint, types, files of d
 
 faults: ready ## Run the long form of the fault suite
 	@SIGNER_TEST_FAULTS=long $(BIN)/python -m tests.suites faults
+
+fuzz: ready ## Fuzz each way in for ten minutes, two at a time (SECONDS=60 gives each a minute)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
 bench: ready ## Print the reference sum S and the pipeline's ratio to it
 	@$(BIN)/python -m bench

@@ -38,7 +38,7 @@ def signer_lines(script: str) -> Iterator[list[str]]:
     for line in script.replace("\\\n", " ").splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        words = shlex.split(line, comments=True)
+        words = shlex.split(line.replace("$(signer ", "$( signer "), comments=True)
         for place, word in enumerate(words):
             if word == "signer" or word.endswith("/bin/signer"):
                 before = words[:place]

@@ -38,6 +38,7 @@ SUITES: Mapping[str, tuple[str, ...]] = {
     "contract": ("tests/contract",),
     "conformance": ("tests/conformance",),
     "integration": ("tests/integration",),
+    "fuzz": ("tests/fuzz",),
     "abuse": ("tests/abuse",),
     "tutorial": ("tests/test_tutorial.py",),
     "e2e": ("tests/e2e",),

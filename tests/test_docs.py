@@ -6,12 +6,14 @@ from __future__ import annotations
 import dataclasses
 import re
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args, get_type_hints
 
 import msgspec
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
@@ -141,10 +143,89 @@ def test_make_alone_lists_every_target() -> None:
     listed = subprocess.run(
         ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    for target in ("help", "demo", "dev", "test", "lint", "faults", "bench", "docs", "lock"):
+    for target in ("help", "demo", "dev", "test", "lint", "faults", "fuzz", "bench", "docs", "lock"):
         assert re.search(rf"^  make {target} +\S", listed, re.MULTILINE), target
 
 
 def test_a_decision_states_its_price() -> None:
     pages = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
     assert [page.name for page in pages if "\n- Bad: " not in page.read_text("utf-8")] == []
+
+
+CI_PAGES = sorted((ROOT / "docs" / "how-to").glob("evidence-from-*.md"))
+CI_FILES = [path for path in sorted((ROOT / "deploy" / "ci").rglob("*")) if path.is_file()]
+
+
+def scripts(value: object) -> Iterator[str]:
+    """Every shell script in a document of GitHub, GitLab or Tekton."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                if key in ("run", "script"):
+                    yield inner if isinstance(inner, str) else "\n".join(inner)
+                else:
+                    yield from scripts(inner)
+        case list():
+            for inner in value:
+                yield from scripts(inner)
+        case _:
+            pass
+
+
+def pipelines(path: Path) -> Iterator[tuple[str, str]]:
+    """(kind, text) of each pipeline in a page, or of a file of `deploy/ci` as a whole."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".md":
+        yield from re.findall(r"^```(yaml|groovy)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    else:
+        yield "groovy" if path.name == "Jenkinsfile" else "yaml", text
+
+
+def shell_of(kind: str, text: str) -> list[str]:
+    if kind == "groovy":
+        return re.findall(r"sh '''\n(.*?)'''", text, re.DOTALL)
+    return [script for document in yaml.safe_load_all(text) for script in scripts(document)]
+
+
+def test_there_is_a_page_and_a_step_for_each_ci_system() -> None:
+    systems = {"github", "gitlab", "tekton", "jenkins"}
+    assert {page.stem.removeprefix("evidence-from-") for page in CI_PAGES} == systems
+    assert {path.parent.name for path in CI_FILES} == systems
+
+
+@pytest.mark.parametrize("path", [*CI_PAGES, *CI_FILES], ids=named)
+def test_a_pipeline_is_yaml_and_its_scripts_are_shell_with_commands_that_exist(path: Path, tmp_path: Path) -> None:
+    found = list(pipelines(path))
+    assert found
+    signer_commands = 0
+    for kind, text in found:
+        if kind == "yaml" and path.suffix == ".md":
+            (tmp_path / "pipeline.yaml").write_text(text, encoding="utf-8")
+            linted = subprocess.run(
+                [Path(sys.executable).parent / "yamllint", "--strict", "-c", ROOT / ".yamllint.yaml", "."],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (linted.returncode, linted.stdout) == (0, "")
+        for script in shell_of(kind, text):
+            parsed = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+            assert (parsed.returncode, parsed.stderr) == (0, "")
+            for words in signer_lines(script):
+                signer_commands += 1
+                assert list(faults(words)) == []
+            assert "${{" not in script, "an input would become text of the script"
+            assert "$[[" not in script, "an input would become text of the script"
+            assert "$(params." not in script, "a parameter would become text of the script"
+    assert signer_commands
+
+
+@pytest.mark.parametrize("page", CI_PAGES, ids=named)
+def test_a_page_makes_every_piece_of_evidence(page: Path) -> None:
+    lines = [
+        words[:3] for kind, text in pipelines(page) for script in shell_of(kind, text) for words in signer_lines(script)
+    ]
+    made = {words[2] for words in lines if words[:2] == ["evidence", "collect"]}
+    assert made == {"git", "runner", "tests", "scan", "sbom"}
+    assert ["evidence", "add"] in [words[:2] for words in lines]
