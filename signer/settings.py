@@ -40,14 +40,15 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from signer.errors import Misconfigured
+from signer.settings_shape import to_path, unknown_keys
 
 MAX_SETTINGS = 256 * 1024
 
@@ -141,6 +142,29 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentSettings:
+    """Evidence of more than 1 MiB: where it comes in and where it stays; refused when the section is absent."""
+
+    spool: Path
+    """Folder of uploads; web writes it, the custodian reads it."""
+    store: Path
+    """Folder of kept documents, beside the database and backed up with it; the custodian writes it, web reads it."""
+    limit: int = 256 * 1024 * 1024
+    """Bytes of one document at most."""
+    quota: int = 1024 * 1024 * 1024
+    """Bytes that one principal's uploads may take in the spool at a time."""
+    total: int = 4 * 1024 * 1024 * 1024
+    """Bytes that all uploads may take in the spool at a time."""
+
+    def __post_init__(self) -> None:
+        if self.spool == self.store:
+            raise ValueError("spool and store are two folders: web writes the first and never the second")
+        if not 0 < self.limit <= self.quota <= self.total:
+            raise ValueError("limit, quota and total grow in this order")
+        _check_absolute(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeySettings:
     """One key by name: where it is, the only purpose it serves, its algorithm."""
 
@@ -191,6 +215,7 @@ class Settings:
     ledger: LedgerSettings
     custodian: CustodianSettings
     web: WebSettings
+    documents: DocumentSettings | None = None
     keys: tuple[KeySettings, ...] = ()
     tokens: tuple[TokenSettings, ...] = ()
 
@@ -215,11 +240,11 @@ def load_settings(path: Path | str) -> Settings:
         table = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as fault:
         raise _misconfigured(source, f"is not TOML: {fault}") from None
-    unknown = sorted(_unknown_keys(table, Settings, ""))
+    unknown = sorted(unknown_keys(table, Settings))
     if unknown:
         raise _misconfigured(source, f"has unknown keys: {', '.join(unknown)}")
     try:
-        return msgspec.convert(table, Settings, dec_hook=_to_path)
+        return msgspec.convert(table, Settings, dec_hook=to_path)
     except msgspec.ValidationError as fault:
         raise _misconfigured(source, f"is not valid: {fault}") from None
 
@@ -236,29 +261,6 @@ def _misconfigured(path: Path, sentence: str) -> Misconfigured:
     return Misconfigured(
         "settings-invalid", f"{path} {sentence}", remedy="correct the file; `signer doctor --config FILE` checks it"
     )
-
-
-def _unknown_keys(table: object, shape: Any, where: str) -> list[str]:
-    """Dotted names of the keys in `table` that `shape` lacks; msgspec ignores these on dataclasses."""
-    if get_origin(shape) is tuple and isinstance(table, list):
-        return [
-            name for i, item in enumerate(table) for name in _unknown_keys(item, get_args(shape)[0], f"{where}[{i}]")
-        ]
-    if not (is_dataclass(shape) and isinstance(table, dict)):
-        return []
-    hints = get_type_hints(shape)
-    known = {entry.name for entry in fields(shape)}
-    prefix = f"{where}." if where else ""
-    found = [f"{prefix}{name}" for name in table if name not in known]
-    for name in known & table.keys():
-        found += _unknown_keys(table[name], hints[name], f"{prefix}{name}")
-    return found
-
-
-def _to_path(shape: type, value: object) -> object:
-    if shape is Path and isinstance(value, str):
-        return Path(value)
-    raise ValueError(f"expected {shape.__name__}")
 
 
 def _check_absolute(section: Any) -> None:

@@ -43,6 +43,7 @@ from signer.ledger.persons import Persons
 from signer.ledger.reader import Reader, open_reader
 from signer.ledger.receipts import Receipts
 from signer.ledger.sequencer import Entry
+from signer.ledger.store import DocumentStore, Intake
 from signer.settings import Settings, TokenSettings
 from signer.telemetry.logs import open_log
 
@@ -177,6 +178,7 @@ def run_custodian(settings: Settings, *, dev_supervisor: int | None) -> int:
     """Pass the gate, recover and serve until told to stop; the exit code. Raises Misconfigured."""
     _check_dev(settings, dev_supervisor=dev_supervisor)
     log = open_log(sys.stderr.buffer, room="custodian")
+    documents = settings.documents
     persons = open_engine(settings.ledger.persons, read_only=False)
     with _writing(settings) as engine, closing(Guard(settings.ledger.guard)) as guard:
         key = load_ledger_key(settings.ledger.key)
@@ -188,6 +190,7 @@ def run_custodian(settings: Settings, *, dev_supervisor: int | None) -> int:
             sequencer=sequencer,
             receipts=Receipts(reader, sequencer),
             persons=Persons(persons),
+            intake=None if documents is None else Intake(documents.store, spool=documents.spool),
             log=log,
         )
     return 0
@@ -236,9 +239,10 @@ def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | 
     """Serve until told to stop; the exit code. Raises Misconfigured before anything is bound."""
     # Imported here: the custodian and `signer init` load neither Flask nor gunicorn.
     from signer.web.application import Application, open_application  # noqa: PLC0415 - loaded on use, so that others never load it
+    from signer.web.spool import Spool  # noqa: PLC0415 - loaded on use, so that others never load it
     from signer.web.wsgi.server import ServerSettings, serve  # noqa: PLC0415 - loaded on use, so that others never load it
 
-    web = settings.web
+    web, documents = settings.web, settings.documents
     _check_dev(settings, dev_supervisor=dev_supervisor)
     log = open_log(sys.stderr.buffer, room="web")
     metrics_directory = _metrics_directory(web.bind)
@@ -251,6 +255,10 @@ def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | 
             guard=Guard(settings.ledger.guard),
             log=log,
             body_limit=web.body_limit,
+            store=None if documents is None else DocumentStore(documents.store),
+            spool=None
+            if documents is None
+            else Spool(documents.spool, limit=documents.limit, quota=documents.quota, total=documents.total),
             workers=web.workers,
             certificate=web.certificate,
             metrics_directory=metrics_directory,

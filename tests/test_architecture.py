@@ -54,8 +54,9 @@ ROOMS: Mapping[str, str] = {
     # the network-facing process
     "signer.web": f"{FLOOR} signer.formats signer.tlog signer.identity signer.evidence {JUDGE}"
     " signer.ledger.reader signer.ledger.rows signer.ledger.documents signer.ledger.leaves signer.ledger.guard"
-    " signer.ledger.receipts signer.custodian.commands signer.custodian.client signer.telemetry signer.web"
-    " cryptography flask flask_smorest gunicorn marshmallow msgspec prometheus_client webargs werkzeug",
+    " signer.ledger.receipts signer.ledger.store signer.custodian.commands signer.custodian.client"
+    " signer.telemetry signer.web cryptography flask flask_smorest gunicorn marshmallow msgspec prometheus_client"
+    " webargs werkzeug",
     "signer.telemetry": f"{FLOOR} signer.telemetry prometheus_client structlog",
     # outside the service
     "signer.collect": f"{FLOOR} signer.formats signer.collect",
@@ -67,7 +68,8 @@ ROOMS: Mapping[str, str] = {
     "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
     " signer.ledger.reader signer.db.engine",
     # composition
-    "signer.settings": f"{FLOOR} msgspec",
+    "signer.settings": f"{FLOOR} signer.settings_shape msgspec",
+    "signer.settings_shape": "",
     "signer.confinement": f"{FLOOR} signer.settings signer.ledger.leaves",
     "signer.wiring": "signer policy cryptography sqlalchemy",
     "signer.dev": "signer policy cryptography trustme yaml click rich",

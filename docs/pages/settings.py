@@ -36,7 +36,7 @@ def render() -> str:
     every = records("signer/settings.py")
     sections = [HEAD, _keys(every["Settings"], "At the top"), every["Settings"].text + "\n"]
     for field in every["Settings"].fields:
-        name = field.annotation.removeprefix("tuple[").removesuffix(", ...]")
+        name = field.annotation.removeprefix("tuple[").removesuffix(", ...]").removesuffix(" | None")
         if name in every:
             title = f"`[[{field.name}]]`" if field.annotation.startswith("tuple") else f"`[{field.name}]`"
             sections += [_keys(every[name], title), every[name].text + "\n"]
@@ -49,7 +49,7 @@ def _keys(record: Record, title: str) -> str:
     plain = [
         field
         for field in record.fields
-        if not field.annotation.replace("tuple[", "").split(",")[0].endswith("Settings")
+        if not field.annotation.replace("tuple[", "").split(",")[0].removesuffix(" | None").endswith("Settings")
     ]
     rows = [
         (f"`{field.name}`", f"`{field.annotation}`", "" if field.default is None else f"`{field.default}`", field.text)

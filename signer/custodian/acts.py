@@ -14,7 +14,18 @@ from itertools import count
 from msgspec.structs import replace
 
 from signer.custodian import administration
-from signer.custodian.commands import Activate, AddKey, Done, Halt, KeepEvidence, Kept, Reply, Resume, UpdateTrust
+from signer.custodian.commands import (
+    Activate,
+    AddKey,
+    Done,
+    Halt,
+    KeepEvidence,
+    Kept,
+    Reply,
+    Resume,
+    SpooledItem,
+    UpdateTrust,
+)
 from signer.custodian.judged import (
     OPERATOR,
     UNMAPPED,
@@ -27,6 +38,7 @@ from signer.custodian.judging import out_of_reach
 from signer.custodian.protocols import Persons, Reader, Tokens
 from signer.custodian.records import Act, failed
 from signer.custodian.standing import Standing
+from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import KeyLocated
 from signer.errors import Malformed, Refused, Unavailable
 from signer.formats.rfc3339 import format_time
@@ -40,18 +52,28 @@ CUSTODIAN = "custodian"
 class Acts:
     """Makes records of acts; the authority appends them."""
 
-    def __init__(self, *, reader: Reader, persons: Persons, keyring: Keyring, tokens: Tokens) -> None:
+    def __init__(self, *, reader: Reader, persons: Persons, keyring: Keyring, tokens: Tokens, stowing: Stowing) -> None:
         self._reader = reader
         self._persons = persons
         self._keyring = keyring
         self._tokens = tokens
+        self._stowing = stowing
         self._tickets = count(1)
         self._locating: dict[int, tuple[int, KeyPlace, str]] = {}
 
     @property
     def in_work(self) -> int:
-        """Key look-ups that have no answer yet."""
-        return len(self._locating)
+        """Key look-ups and large documents that have no answer yet."""
+        return len(self._locating) + self._stowing.in_work
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a document is being copied, which goes on with the next turn."""
+        return self._stowing.in_work > 0
+
+    def stowed(self) -> list[tuple[int, KeepEvidence]]:
+        """Go on copying; the commands whose documents are stored, or cannot be, to be taken up again."""
+        return self._stowing.step()
 
     def act(
         self,
@@ -75,8 +97,11 @@ class Acts:
                 self.add_key(ticket, command, standing=standing)
                 return None
 
-    def keep(self, ticket: int, command: KeepEvidence, *, standing: Standing, now: datetime) -> Act:
-        """Keep verified evidence: one leaf for each piece that the ledger does not hold yet."""
+    def keep(self, ticket: int, command: KeepEvidence, *, standing: Standing, now: datetime) -> Act | None:
+        """Keep verified evidence: one leaf for each piece that the ledger does not hold yet.
+
+        None while large documents are copied: then the command comes back from `stowed`.
+        """
         read_request_id(command.request_id)
         principal = read_principal(command.principal)
         if standing.access is None or not standing.access.allows(principal, action="evidence", policy=command.policy):
@@ -84,10 +109,14 @@ class Acts:
         items = read_items(command.items)
         held = {digest: row.leaf for digest in items if (row := self._reader.evidence(digest)) is not None}
         new = [item for item in items.values() if item.digest not in held]
+        large = [item for item in new if isinstance(item, SpooledItem)]
+        if large and not self._stowing.stow(ticket, command, large):
+            return None
         who = Pseudonyms(standing.access, self._persons).of_principal(principal)
         time = format_time(now)
 
         def kept(first: int) -> Reply:
+            self._stowing.settle(large)
             leaves = held | {item.digest: first + at for at, item in enumerate(new)}
             return Kept(leaves=tuple((digest, leaves[digest]) for digest in items))
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from policy.document import parse_policy
 from policy.schema import PolicyError
-from signer.custodian.commands import Activate, EvidenceItem, Resume, UpdateTrust
+from signer.custodian.commands import Activate, EvidenceItem, Resume, SpooledItem, UpdateTrust
 from signer.custodian.protocols import Reader
 from signer.custodian.standing import Standing
 from signer.errors import Malformed, Refused
@@ -192,20 +192,23 @@ def key_event(place: KeyPlace, spki: bytes, *, standing: Standing, principal: st
     return Entry(leaf)
 
 
-def evidence(item: EvidenceItem, *, principal: str, policy: str, time: str) -> Entry:
-    """The leaf that keeps one piece of evidence, with its bytes and the digests that find it again."""
+def evidence(item: EvidenceItem | SpooledItem, *, principal: str, policy: str, time: str) -> Entry:
+    """The leaf that keeps one piece of evidence, with the digests that find it again, and its bytes unless stored."""
     subjects = StoredDocument.of(canonical({"subjects": list(item.subjects)}))
+    data = None if isinstance(item, SpooledItem) else item.data
     leaf = leaves.Evidence(
         time=time,
         digest=item.digest,
         media_type=item.media_type,
         predicate=item.kind,
         subjects=subjects.digest,
-        size=len(item.data),
+        size=item.size if isinstance(item, SpooledItem) else len(item.data),
         principal=principal,
         policy=policy,
     )
-    return Entry(leaf, (StoredDocument(item.digest, item.media_type, item.data), subjects))
+    if data is None:
+        return Entry(leaf, (subjects,))
+    return Entry(leaf, (StoredDocument(item.digest, item.media_type, data), subjects))
 
 
 def _envelopes(signatures: Sequence[bytes]) -> tuple[StoredDocument, ...]:

@@ -89,13 +89,13 @@ class Authority:
 
     @property
     def in_work(self) -> int:
-        """Commands that wait for a key."""
+        """Commands that wait for a key or a copy."""
         return len(self._signing.in_flight) + self._acts.in_work
 
     @property
     def unfinished(self) -> bool:
-        """Whether an outcome waits for the next turn's append."""
-        return self._signing.landed
+        """Whether the next turn has work: an outcome to append, a document to copy on."""
+        return self._signing.landed or self._acts.unfinished
 
     @property
     def commit_seconds(self) -> float:
@@ -116,7 +116,7 @@ class Authority:
         self._halt_on_alarm()
         for outcome in self._signing.take_outcomes(time=self._clock.now()):
             self._commit.add(outcome)
-        for ticket, command in arrivals:
+        for ticket, command in (*self._acts.stowed(), *arrivals):
             self._take(ticket, command)
         self._settle()
         if self._commit.uncertain or self._clock.monotonic() >= self._next_sweep:
@@ -218,7 +218,7 @@ class Authority:
         if self._commit.touches(keys):
             self._settle()
         record = self._acts.keep(ticket, command, standing=self._stand(), now=self._clock.now())
-        self._commit.add(record, touched=keys)
+        self._add(ticket, record, touched=keys)
 
     def _hear(self, event: TokenEvent) -> None:
         """What the tokens report: ends of key calls, keys found, and keys that are not the pinned ones."""
@@ -241,9 +241,9 @@ class Authority:
             self._settle()
             self._refresh()
 
-    def _add(self, ticket: int, record: Act | Reply | None) -> None:
+    def _add(self, ticket: int, record: Act | Reply | None, *, touched: Iterable[str] = ()) -> None:
         if isinstance(record, Act):
-            self._commit.add(record)
+            self._commit.add(record, touched=touched)
         elif record is not None:
             self._commit.tell(ticket, record)
 

@@ -34,6 +34,16 @@ class EvidenceItem(_Message, frozen=True, kw_only=True, tag="evidence-item"):
     data: bytes
 
 
+class SpooledItem(_Message, frozen=True, kw_only=True, tag="spooled-item"):
+    """Evidence of more than 1 MiB that the principal uploaded: the custodian finds it by these two and copies it."""
+
+    digest: str
+    size: int
+    media_type: str
+    kind: str
+    subjects: tuple[str, ...]
+
+
 class Idempotency(_Message, frozen=True, kw_only=True, tag="idempotency"):
     """Idempotency-Key, as digests: of the key itself and of the raw request body."""
 
@@ -80,7 +90,7 @@ class KeepEvidence(_Message, frozen=True, kw_only=True, tag="keep-evidence"):
     request_id: str
     principal: str
     policy: str
-    items: tuple[EvidenceItem, ...]
+    items: tuple[EvidenceItem | SpooledItem, ...]
 
 
 class Halt(_Message, frozen=True, kw_only=True, tag="halt"):

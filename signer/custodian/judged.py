@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from policy.facts import EvidenceFacts, Facts, Origin, Provenance, RequestFacts, SubjectFact
 from policy.ledger_facts import LedgerFacts
-from signer.custodian.commands import EvidenceItem, Judge, Stale
+from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
 from signer.custodian.protocols import Persons, Reader
 from signer.domain.digest import Digest
 from signer.domain.principal import Principal
+from signer.domain.spooled import LARGE
 from signer.domain.subject import Subject
 from signer.errors import Malformed
 from signer.formats.canonical import canonical, sha256_hex
@@ -26,7 +27,6 @@ from signer.ledger.rows import IndexedEvidence
 
 MAX_SUBJECTS = 1000
 MAX_ITEMS = 1000
-MAX_EVIDENCE = 1024 * 1024
 MAX_KEYS = 10_000
 UNMAPPED = "unmapped"
 OPERATOR = re.compile(r"operator(:[0-9]{1,10})?")
@@ -73,14 +73,21 @@ def read_subjects(wire: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> tupl
     return subjects
 
 
-def read_items(items: Sequence[EvidenceItem]) -> Mapping[str, EvidenceItem]:
-    """New evidence by its digest, hashed again; raises Malformed for other bytes, and beyond the bounds."""
+_Item = TypeVar("_Item", EvidenceItem, EvidenceItem | SpooledItem)
+
+
+def read_items(items: Sequence[_Item]) -> Mapping[str, _Item]:
+    """New evidence by its digest; what came along is hashed again. Raises Malformed for other bytes, and too many."""
     if len(items) > MAX_ITEMS:
         raise Malformed("too-large", f"a request brings at most {MAX_ITEMS} pieces of evidence")
     for item in items:
-        if len(item.data) > MAX_EVIDENCE:
-            raise Malformed("too-large", f"a piece of evidence is at most {MAX_EVIDENCE} bytes")
-        if sha256_hex(item.data) != item.digest:
+        if isinstance(item, SpooledItem):
+            read_sha256(item.digest)
+            if item.size <= LARGE:
+                raise Malformed("malformed-frame", f"evidence of at most {LARGE} bytes travels in its command")
+        elif len(item.data) > LARGE:
+            raise Malformed("too-large", f"a piece of evidence is at most {LARGE} bytes")
+        elif sha256_hex(item.data) != item.digest:
             raise Malformed("digest-mismatch", "the evidence does not have the digest under which it was sent")
         if _WORD.fullmatch(item.media_type) is None or _WORD.fullmatch(item.kind) is None:
             raise Malformed("malformed-frame", "the media type and the kind of evidence are printable words")

@@ -26,10 +26,12 @@ from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
 from signer.custodian.server import Server
 from signer.custodian.signing import Signing
 from signer.custodian.standing import load_standing
+from signer.custodian.stowing import Stowing
 from signer.custodian.token_pool import TokenPlace, TokenPool
 from signer.custodian.tokens import Tokens
 from signer.errors import Misconfigured, Unavailable
 from signer.keys.keyring import KeyPlace, Keyring, keyring_of
+from signer.ledger.store import Intake
 from signer.telemetry.logs import Log
 
 
@@ -71,6 +73,7 @@ def serve(
     sequencer: Sequencer,
     receipts: Receipts,
     persons: Persons,
+    intake: Intake | None,
     log: Log,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -79,6 +82,8 @@ def serve(
     Raises Misconfigured when the settings contradict each other or the ledger turns out damaged.
     """
     clock = SystemClock()
+    if intake is not None and (removed := intake.prepare(lambda digest: reader.evidence(digest) is not None)):
+        log.warning("documents without a leaf removed", count=removed)
     keyring = keyring_of(service.keys)
     labels = {token.label for token in service.tokens}
     for place in keyring.places.values():
@@ -99,7 +104,7 @@ def serve(
             receipts=receipts,
             judging=Judging(reader=reader, persons=persons, clock=clock),
             signing=signing,
-            acts=Acts(reader=reader, persons=persons, keyring=keyring, tokens=tokens),
+            acts=Acts(reader=reader, persons=persons, keyring=keyring, tokens=tokens, stowing=Stowing(intake)),
             commit=commit,
             tokens=tokens,
             keyring=keyring,

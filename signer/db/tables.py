@@ -160,7 +160,8 @@ idempotency = Table(
 evidence = Table(
     "evidence",
     metadata,
-    Column("digest", Text, ForeignKey("document.digest"), primary_key=True),
+    # Names a document, or a file of the store (signer/ledger/store.py).
+    Column("digest", Text, primary_key=True),
     Column("media_type", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("size", BigInteger, nullable=False),

@@ -32,6 +32,13 @@ from signer.formats.strict_json import parse_object
 if TYPE_CHECKING:
     from signer.evidence.keyless import Instance
 
+MAX_ATTESTATION = 16 * 1024 * 1024
+"""Bytes of one attestation at most; an opaque document, which nobody parses, may be larger."""
+MAX_LOOSE_VALUES = 10_000
+"""JSON values around the payload of an attestation of more than 1 MiB."""
+MAX_SIGNED_VALUES = 1_000_000
+"""JSON values in a signed payload of more than 1 MiB."""
+
 _PAYLOAD_TYPE = re.compile(r"application/vnd\.in-toto(?:\.[a-z0-9.-]+)?\+json")
 
 
@@ -144,9 +151,15 @@ Attestation: TypeAlias = VerifiedAttestation | UnverifiedAttestation
 Evidence: TypeAlias = VerifiedAttestation | UnverifiedAttestation | OpaqueDocument
 
 
-def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
-    """Verify one piece of evidence; raises Malformed when it does not parse as what it declares to be."""
-    envelope, certified = _parse(data)
+def verify_item(data: bytes, trusted: TrustedKeys, *, limit: int = dsse.MAX_ENVELOPE) -> Attestation:
+    """Verify one piece of evidence; raises Malformed when it does not parse as what it declares to be, within bounds.
+
+    `limit` bytes are read: those of evidence that travels in a command, or MAX_ATTESTATION for a file of the store.
+    """
+    if len(data) > dsse.MAX_ENVELOPE:
+        # Counted before parsing: in so many bytes, values that nobody signed would become a hundred times as many.
+        _require_narrow(data, MAX_LOOSE_VALUES)
+    envelope, certified = _parse(data, limit=limit)
     media_type = dsse.MEDIA_TYPE if certified is None else bundle.MEDIA_TYPE
     digest = sha256_hex(data)
     hints = {kid: kid for kid in trusted.keys}
@@ -158,7 +171,9 @@ def verify_item(data: bytes, trusted: TrustedKeys) -> Attestation:
         raise Malformed(
             "evidence-invalid", "the payload type is not an in-toto statement", remedy=f"sign it as {dsse.IN_TOTO}"
         )
-    statement = parse_statement(envelope.payload, old=bool(trusted.accept.statements))
+    if len(envelope.payload) > dsse.MAX_ENVELOPE:
+        _require_narrow(envelope.payload, MAX_SIGNED_VALUES)
+    statement = parse_statement(envelope.payload, old=bool(trusted.accept.statements), limit=limit)
     predicate = read_predicate(statement, trusted.accept)
     return VerifiedAttestation(
         digest=digest,
@@ -194,8 +209,13 @@ def index_digests(item: VerifiedAttestation | OpaqueDocument) -> tuple[str, ...]
             return tuple(sorted(found))
 
 
-def _parse(data: bytes) -> tuple[dsse.Envelope, bundle.Bundle | None]:
-    value = parse_object(data, limit=dsse.MAX_ENVELOPE, what="evidence")
+def _require_narrow(data: bytes, limit: int) -> None:
+    if sum(map(data.count, (b",", b"[", b"{"))) > limit:
+        raise Malformed("too-large", f"the evidence holds more than {limit} values", remedy="attest less, or in parts")
+
+
+def _parse(data: bytes, *, limit: int) -> tuple[dsse.Envelope, bundle.Bundle | None]:
+    value = parse_object(data, limit=limit, what="evidence")
     if "mediaType" in value:
         parsed = bundle.read_bundle(value)
         return parsed.envelope, parsed

@@ -44,6 +44,11 @@ def opaque_document(data: bytes, *, kind: str, media_type: str, subjects: Sequen
     """Accept a document for keeping; `subjects` are written `sha256:<hex>`; raises Malformed."""
     if len(data) > MAX_DOCUMENT:
         raise Malformed("too-large", f"a document is at most {MAX_DOCUMENT} bytes")
+    return described_document(sha256_hex(data), kind=kind, media_type=media_type, subjects=subjects)
+
+
+def described_document(digest: str, *, kind: str, media_type: str, subjects: Sequence[str]) -> OpaqueDocument:
+    """The same for a document whose bytes with this sha256 are elsewhere; raises Malformed."""
     if kind not in KINDS:
         raise Malformed("evidence-invalid", "the kind of the document is unknown", remedy=f"one of {', '.join(KINDS)}")
     if _MEDIA_TYPE.fullmatch(media_type) is None:
@@ -54,7 +59,7 @@ def opaque_document(data: bytes, *, kind: str, media_type: str, subjects: Sequen
     if any(digest.algorithm != "sha256" for digest in digests) or len(set(digests)) != len(digests):
         raise Malformed("invalid-digest", "the subjects of a document are distinct sha256 digests")
     return OpaqueDocument(
-        digest=sha256_hex(data),
+        digest=digest,
         kind=kind,
         media_type=media_type,
         subjects=tuple(digest.value for digest in digests),

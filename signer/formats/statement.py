@@ -72,9 +72,9 @@ class _Statement(msgspec.Struct, rename="camel"):
     predicate: dict[str, Any] | None = None
 
 
-def parse_statement(payload: bytes, *, old: bool = False) -> Statement:
+def parse_statement(payload: bytes, *, old: bool = False, limit: int = MAX_STATEMENT) -> Statement:
     """Read the payload of a verified envelope; raises Malformed. With `old`, Statement v0.1 is read too."""
-    value = parse_object(payload, limit=MAX_STATEMENT, what="statement")
+    value = parse_object(payload, limit=limit, what="statement")
     wire = read_shape(value, _Statement, what="statement")
     if wire.type_ == OLD_TYPE and not old:
         raise Malformed(

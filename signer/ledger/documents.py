@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from signer.domain.spooled import LARGE
 from signer.errors import Malformed
 from signer.formats.canonical import sha256_hex
 from signer.ledger.leaves import (
@@ -49,14 +50,17 @@ class StoredDocument:
 
 
 def named_documents(leaf: Leaf) -> tuple[str, ...]:
-    """The sha256 digests of every document that must stand beside `leaf`."""
+    """The sha256 digests of every document that must stand beside `leaf` in its transaction.
+
+    Evidence of more than 1 MiB is a file of the store instead (signer/ledger/store.py).
+    """
     match leaf:
         case Genesis() | Refusal() | Key() | HaltLeaf():
             return ()
         case Activation() | Trust():
             return (leaf.digest, *leaf.signatures)
         case Evidence():
-            return (leaf.digest, leaf.subjects)
+            return (leaf.subjects,) if leaf.size > LARGE else (leaf.digest, leaf.subjects)
         case Decision():
             return (leaf.subjects, leaf.facts, leaf.findings, leaf.evidence)
         case Outcome():

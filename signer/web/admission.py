@@ -25,6 +25,9 @@ from signer.web.application import Application
 from signer.web.peer import check_headers
 from signer.web.problems import MEDIA_TYPE, Problem, internal, problem_of, problem_of_http
 
+STREAMED = frozenset({"uploads"})
+"""Resources whose bodies go to the spool and never stand in memory as a whole: the spool's limit is theirs."""
+
 _METHODS = frozenset({"GET", "HEAD", "POST"})
 
 
@@ -108,7 +111,10 @@ def _enter(application: Application, open_to_all: frozenset[str]) -> None:
         # werkzeug would match it like one slash; a path has one spelling.
         raise NotFound
     check_headers(request.headers.keys())
-    if request.content_length is not None and request.content_length > application.body_limit:
+    limit = application.body_limit
+    if request.blueprint in STREAMED and application.spool is not None:
+        limit = application.spool.limit
+    if request.content_length is not None and request.content_length > limit:
         raise RequestEntityTooLarge
     # 1 authenticate
     if request.blueprint is None or request.blueprint in open_to_all:

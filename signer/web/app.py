@@ -21,6 +21,7 @@ from signer.web.policies import policies
 from signer.web.records import records
 from signer.web.resource import Api
 from signer.web.signatures import signatures
+from signer.web.uploads import uploads
 
 OPEN_TO_ALL = frozenset({"health", "keys", "log", "api-docs"})
 """Resources that ask for no principal: what they say is public, or no secret."""
@@ -34,6 +35,7 @@ def create_app(application: Application) -> Flask:
             signatures(application),
             checks(application),
             evidence(application),
+            uploads(application),
             decisions(application),
             records(application),
             keys(application),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from signer.custodian.commands import Command, Reply
 from signer.evidence.cache import VerifiedCache
 from signer.ledger.guard import Guard
 from signer.ledger.reader import Reader
+from signer.ledger.store import DocumentStore
 from signer.telemetry.logs import Log
 from signer.telemetry.metrics import Metrics
 from signer.web.documents import Documents
 from signer.web.peer import Peer, gunicorn_peer
 from signer.web.quotas import Quotas
+from signer.web.spool import Spool
 
 
 class Custodian(Protocol):
@@ -42,6 +45,12 @@ class Application:
     """Read only: the checkpoint in it is what the world may see."""
     documents: Documents
     verified: VerifiedCache
+    store: DocumentStore | None
+    """Kept documents of more than 1 MiB; None where there are none."""
+    spool: Spool | None
+    """Uploads on their way there."""
+    wide: threading.Lock
+    """Held while an attestation of more than 1 MiB is verified: one at a time, for each takes much memory."""
     quotas: Quotas
     metrics: Metrics
     log: Log
@@ -60,6 +69,8 @@ def open_application(
     guard: Guard,
     log: Log,
     body_limit: int,
+    store: DocumentStore | None,
+    spool: Spool | None,
     workers: int,
     certificate: Path,
     metrics_directory: Path,
@@ -72,6 +83,9 @@ def open_application(
         guard=guard,
         documents=Documents(reader),
         verified=VerifiedCache(count=metrics.count_cached),
+        store=store,
+        spool=spool,
+        wide=threading.Lock(),
         quotas=Quotas(workers=workers, monotonic=time.monotonic),
         metrics=metrics,
         log=log,

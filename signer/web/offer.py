@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from signer.domain.spooled import LARGE as MAX_ITEM
 from signer.formats.opaque import OpaqueDocument
 
-MAX_ITEM = 1024 * 1024
-"""Bytes of one piece of evidence that travels inside a command."""
+__all__ = ["MAX_ITEM", "Offered", "Uploaded"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,4 +18,13 @@ class Offered:
     digest: str
     """sha256 of `data` in hexadecimal."""
     data: bytes
+    document: OpaqueDocument | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """One piece of evidence whose bytes the caller uploaded before: an attestation when `document` is None."""
+
+    digest: str
+    """sha256 of the bytes in hexadecimal, as the caller states it."""
     document: OpaqueDocument | None

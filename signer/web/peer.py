@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from signer.errors import Refused
 from signer.identity.certificate import caller_san
+from signer.web.wsgi.tls import BoundedSocket
 
 WSGIEnvironment: TypeAlias = dict[str, Any]
 Peer: TypeAlias = Callable[[WSGIEnvironment], str]
@@ -42,6 +43,13 @@ def gunicorn_peer(environ: WSGIEnvironment) -> str:
             remedy="connect over mutual TLS, directly or through TLS pass-through",
         )
     return _cached_san(der)
+
+
+def grant_time(environ: WSGIEnvironment, seconds: float) -> None:
+    """Let the body of this request take so much longer: its peer moves on."""
+    connection = environ.get("gunicorn.socket")
+    if isinstance(connection, BoundedSocket):
+        connection.grant(seconds)
 
 
 def check_headers(names: Iterable[str]) -> None:

@@ -62,6 +62,7 @@ STATUS: Mapping[str, int] = {
     "policy-invalid": 422,
     "statement-not-accepted": 422,
     "subject-mismatch": 422,
+    "upload-missing": 422,
     # The caller, or what it shows, is not enough. Unknown and forbidden are one answer.
     "checkpoint-foreign": 403,
     "key-pin-mismatch": 403,
@@ -112,6 +113,8 @@ STATUS: Mapping[str, int] = {
     "not-ready": 503,
     "outcome-open": 503,
     "overloaded": 503,
+    "spool-full": 503,
+    "spool-unusable": 503,
     "stale": 503,
     "time-untrusted": 503,
     "token-unavailable": 503,

@@ -50,6 +50,12 @@ class Resource:
         """Register a POST view; `body` reads its JSON body, `headers` are OpenAPI parameters."""
         return self._route(rule, "POST", answers, reads=body, location="json", parameters=headers)
 
+    def receive(self, rule: str, *answers: Answer, media_type: str) -> Callable[[View], View]:
+        """Register a POST view that reads its own body, which may be larger than memory allows."""
+        body = {"required": True, "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+        register = self._route(rule, "POST", answers, reads=None, location="", parameters=())
+        return lambda view: register(self.blueprint.doc(requestBody=body)(view))
+
     def _route(
         self,
         rule: str,

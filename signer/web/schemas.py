@@ -16,14 +16,10 @@ import marshmallow as ma
 
 from signer.domain.subject import MAX_NAME, Subject
 from signer.errors import Malformed
-from signer.formats.canonical import sha256_hex
-from signer.formats.opaque import KINDS, MAX_SUBJECTS as MAX_DOCUMENT_SUBJECTS, opaque_document
 from signer.formats.rfc3339 import parse_time
-from signer.formats.strict_base64 import decode_base64
-from signer.web.offer import MAX_ITEM, Offered
+from signer.web.evidence_field import Evidence, read_bytes
 
 MAX_SUBJECTS = 1000
-MAX_EVIDENCE = 64
 MAX_PAGE = 200
 MAX_REASON = 1024
 MAX_SIGNATURES = 32
@@ -125,52 +121,6 @@ class Subjects(ma.fields.Field[tuple[Subject, ...]]):
         return subjects
 
 
-class Evidence(ma.fields.Field[tuple[Offered, ...]]):
-    """Attestations, or opaque documents by kind; the digest of evidence is that of its exact bytes."""
-
-    def __init__(self, *, least: int, **options: Any) -> None:
-        content = {"type": "string", "contentEncoding": "base64", "maxLength": (MAX_ITEM + 2) // 3 * 4}
-        attestation = {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["content"],
-            "properties": {"content": {**content, "description": "a DSSE envelope or a Sigstore bundle"}},
-        }
-        opaque = {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["content", "kind", "media_type", "subjects"],
-            "properties": {
-                "content": content,
-                "kind": {"type": "string", "enum": sorted(KINDS)},
-                "media_type": {"type": "string", "maxLength": 129},
-                "subjects": {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": MAX_DOCUMENT_SUBJECTS,
-                    "items": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
-                },
-            },
-        }
-        super().__init__(
-            metadata={
-                "type": "array",
-                "minItems": least,
-                "maxItems": MAX_EVIDENCE,
-                "items": {"oneOf": [attestation, opaque]},
-            },
-            **options,
-        )
-        self._least = least
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[Offered, ...]:  # noqa: ARG002 - the library's signature
-        if not isinstance(value, list) or not self._least <= len(value) <= MAX_EVIDENCE:
-            raise ma.ValidationError(f"must be a list of {self._least} to {MAX_EVIDENCE} items")
-        items = tuple(_item(item, place) for place, item in enumerate(value))
-        # The same bytes twice are one piece of evidence.
-        return tuple({item.digest: item for item in items}.values())
-
-
 class Signatures(ma.fields.Field[tuple[bytes, ...]]):
     """DSSE envelopes made by `signer owner sign`, base64."""
 
@@ -183,7 +133,7 @@ class Signatures(ma.fields.Field[tuple[bytes, ...]]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> tuple[bytes, ...]:  # noqa: ARG002 - the library's signature
         if not isinstance(value, list) or not 1 <= len(value) <= MAX_SIGNATURES:
             raise ma.ValidationError(f"must be a list of 1 to {MAX_SIGNATURES} envelopes")
-        return tuple(_bytes(item, what="owner signature") for item in value)
+        return tuple(read_bytes(item, what="owner signature") for item in value)
 
 
 class Content(ma.fields.Field[bytes]):
@@ -193,7 +143,7 @@ class Content(ma.fields.Field[bytes]):
         super().__init__(metadata={"type": "string", "contentEncoding": "base64", "minLength": 4}, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> bytes:  # noqa: ARG002 - the library's signature
-        return _bytes(value, what=attr or "document")
+        return read_bytes(value, what=attr or "document")
 
 
 class JudgementRequest(Strict):
@@ -209,7 +159,7 @@ class EvidenceRequest(Strict):
     """Evidence to keep, verified under the trust of one policy."""
 
     policy = Text(NAME, limit=128, told="the name of a policy", required=True)
-    evidence = Evidence(least=1, required=True)
+    evidence = Evidence(least=1, uploads=True, required=True)
 
 
 class HaltRequest(Strict):
@@ -256,37 +206,6 @@ def _subject(item: Any) -> Subject:
     if not all(isinstance(value, str) for value in digest.values()):
         raise Malformed("invalid-digest", "a digest is a string of hexadecimal digits")
     return Subject.of(name, digest)
-
-
-def _item(item: Any, place: int) -> Offered:
-    match item:
-        case {"content": content, **rest} if not rest:
-            data = _bytes(content, what=f"content of evidence {place}")
-            return Offered(digest=sha256_hex(data), data=data, document=None)
-        case {
-            "content": content,
-            "kind": str(kind),
-            "media_type": str(media_type),
-            "subjects": list(subjects),
-            **rest,
-        } if not rest and all(isinstance(subject, str) for subject in subjects):
-            data = _bytes(content, what=f"content of evidence {place}")
-            document = opaque_document(data, kind=kind, media_type=media_type, subjects=subjects)
-            return Offered(digest=document.digest, data=data, document=document)
-        case _:
-            raise Malformed(
-                "malformed-request",
-                f"evidence {place} is neither an attestation nor an opaque document",
-                remedy="an attestation has content alone; a document has content, kind, media_type and subjects",
-            )
-
-
-def _bytes(value: Any, *, what: str) -> bytes:
-    if not isinstance(value, str):
-        raise Malformed("malformed-request", f"the {what} is base64 text")
-    if len(value) > (MAX_ITEM + 2) // 3 * 4:
-        raise Malformed("too-large", f"the {what} is larger than {MAX_ITEM} bytes")
-    return decode_base64(value, what=what)
 
 
 Loaded = Mapping[str, Any]

@@ -73,6 +73,11 @@ class BoundedSocket(ssl.SSLSocket):
             self._deadline = None
             super().setblocking(False)
 
+    def grant(self, seconds: float) -> None:
+        """Let the request take so much longer."""
+        if self._deadline is not None:
+            self._deadline += seconds
+
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Read what came, waiting no longer than the request may still take."""
         if self._deadline is not None:

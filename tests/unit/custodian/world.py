@@ -25,6 +25,7 @@ from signer.custodian.commit import Commit
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
 from signer.custodian.signing import Signing
+from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
 from signer.domain.subject import Subject
 from signer.errors import Unavailable
@@ -50,6 +51,7 @@ from signer.ledger.rows import (
     TrustRow,
 )
 from signer.ledger.sequencer import Batch, Entry
+from signer.ledger.store import Intake
 from signer.telemetry.logs import open_log
 from signer.tlog.merkle import leaf_hash
 from tests.authority import ORIGIN, access_document, demo_evidence, demo_policy, gather
@@ -288,7 +290,8 @@ class FakePersons:
 class World:
     """An authority with a genesis leaf, documents in force, one release key and its trust."""
 
-    def __init__(self, *, level: str = "better") -> None:
+    def __init__(self, *, level: str = "better", intake: Intake | None = None) -> None:
+        self.intake = intake
         self.journal: list[str] = []
         self.ledger = FakeLedger(self.journal)
         self.private = ec.generate_private_key(ec.SECP256R1())
@@ -340,7 +343,13 @@ class World:
             receipts=self.receipt,
             judging=Judging(reader=self.ledger, persons=self.persons, clock=self.clock),
             signing=signing,
-            acts=Acts(reader=self.ledger, persons=self.persons, keyring=keyring, tokens=self.tokens),
+            acts=Acts(
+                reader=self.ledger,
+                persons=self.persons,
+                keyring=keyring,
+                tokens=self.tokens,
+                stowing=Stowing(self.intake),
+            ),
             commit=Commit(sequencer=self.ledger, signing=signing, receipts=self.receipt, tokens=self.tokens, log=log),
             tokens=self.tokens,
             keyring=keyring,

@@ -38,6 +38,7 @@ ROUTES = {
     "POST /v1/policies",
     "POST /v1/resume",
     "POST /v1/signatures",
+    "POST /v1/uploads",
 }
 PUBLIC = {
     "GET /.well-known/jwks.json",

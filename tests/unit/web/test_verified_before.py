@@ -12,7 +12,7 @@ import pytest
 from signer.dev.attestations import attest, provenance_statement
 from signer.evidence import verifier
 from signer.ledger.reader import Reader
-from signer.web import judging
+from signer.web import considered
 from tests.unit.web.world import NOW, SUBJECT, Keys, World, item, render_policy
 
 
@@ -21,11 +21,11 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What was verified anew, in order."""
     seen: list[bytes] = []
 
-    def watch(data: bytes, trusted: verifier.TrustedKeys) -> verifier.Attestation:
+    def watch(data: bytes, trusted: verifier.TrustedKeys, *, limit: int) -> verifier.Attestation:
         seen.append(data)
-        return verifier.verify_item(data, trusted)
+        return verifier.verify_item(data, trusted, limit=limit)
 
-    monkeypatch.setattr(judging, "verify_item", watch)
+    monkeypatch.setattr(considered, "verify_item", watch)
     return seen
 
 

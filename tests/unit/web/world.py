@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ from signer.custodian.commands import (
     Reply,
     Resume,
     Signed,
+    SpooledItem,
     Status,
     StatusReport,
 )
@@ -75,6 +77,7 @@ from signer.ledger.guard import Guard
 from signer.ledger.leaves import Activation, Decision, Evidence, Genesis, Key, PolicyRef
 from signer.ledger.reader import Reader
 from signer.ledger.sequencer import Entry, Sequencer
+from signer.ledger.store import DocumentStore, Intake
 from signer.telemetry.logs import open_log
 from signer.telemetry.metrics import Metrics
 from signer.web.app import create_app
@@ -82,8 +85,12 @@ from signer.web.application import Application
 from signer.web.documents import Documents
 from signer.web.peer import WSGIEnvironment
 from signer.web.quotas import Quotas
+from signer.web.spool import Spool
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+MIB = 1024 * 1024
+LIMIT, QUOTA, TOTAL = 20 * MIB, 24 * MIB, 32 * MIB
+"""Of large documents."""
 ORIGIN = "dev.invalid/signing-authority"
 SUBJECT = Subject("shop.tar", (Digest("sha256", "9c" * 32),))
 OTHER = Subject("other.tar", (Digest("sha256", "ab" * 32),))
@@ -151,6 +158,7 @@ class Custodian:
 
     sequencer: Sequencer
     reader: Reader
+    intake: Intake
     asked: list[Command] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     """Answered first, in order, before anything is judged."""
@@ -239,6 +247,11 @@ class Custodian:
     def _keep(self, command: KeepEvidence) -> Reply:
         leaves = []
         for item in command.items:
+            if isinstance(item, SpooledItem):
+                copy = self.intake.begin(command.principal, item.digest, item.size)
+                while not copy.step():
+                    pass
+            size = item.size if isinstance(item, SpooledItem) else len(item.data)
             subjects = StoredDocument.of(canonical({"subjects": list(item.subjects)}))
             leaf = Evidence(
                 time=format_time(NOW),
@@ -246,11 +259,15 @@ class Custodian:
                 media_type=item.media_type,
                 predicate=item.kind,
                 subjects=subjects.digest,
-                size=len(item.data),
+                size=size,
                 principal=command.principal,
                 policy=command.policy,
             )
-            documents = (StoredDocument(item.digest, item.media_type, item.data), subjects)
+            documents = (
+                (subjects,)
+                if isinstance(item, SpooledItem)
+                else (StoredDocument(item.digest, item.media_type, item.data), subjects)
+            )
             leaves.append((item.digest, self.sequencer.append([Entry(leaf, documents)]).first))
         return Kept(leaves=tuple(leaves))
 
@@ -265,6 +282,7 @@ class World:
     keys: Keys
     sequencer: Sequencer
     log: io.BytesIO
+    folder: Path
     san: str = "spiffe://dev.invalid/robot/ci"
     """The SAN of whoever calls next."""
 
@@ -368,7 +386,10 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
     sequencer = open_ledger(engine, origin=ORIGIN, ledger_key=ledger_key, guard=guard, now=NOW)
     reader = Reader(engine)
     log = io.BytesIO()
-    custodian = Custodian(sequencer, reader)
+    intake = Intake(folder / "store", spool=folder / "spool")
+    (folder / "spool").mkdir()
+    intake.prepare(lambda _digest: True)
+    custodian = Custodian(sequencer, reader, intake)
     counter = iter(range(2**64))
     metrics = Metrics(CollectorRegistry())
     world: World
@@ -385,6 +406,9 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             guard=Guard(folder / "guard"),
             documents=Documents(reader),
             verified=VerifiedCache(count=metrics.count_cached),
+            store=DocumentStore(folder / "store"),
+            spool=Spool(folder / "spool", limit=LIMIT, quota=QUOTA, total=TOTAL),
+            wide=threading.Lock(),
             quotas=Quotas(workers=1, monotonic=lambda: 0.0),
             metrics=metrics,
             log=open_log(log, room="web"),
@@ -396,7 +420,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             metrics_directory=folder / "metrics",
         )
     )
-    world = World(create_app(application), application, custodian, keys, sequencer, log)
+    world = World(create_app(application), application, custodian, keys, sequencer, log, folder)
     world.activate("policy", "demo", 1, render_policy(keys))
     world.activate("access", "access", 1, ACCESS.encode())
     return world

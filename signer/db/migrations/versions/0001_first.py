@@ -106,7 +106,6 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("principal", sa.Text(), nullable=False),
         sa.Column("policy", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["digest"], ["document.digest"], name="fk_evidence_digest"),
         sa.ForeignKeyConstraint(["leaf"], ["leaf.idx"], name="fk_evidence_leaf"),
         sa.PrimaryKeyConstraint("digest", name="pk_evidence"),
     )
