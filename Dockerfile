@@ -29,6 +29,7 @@ ENV PATH=/opt/signer/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERE
 # A new named volume takes over owner and mode of these folders.
 RUN ["install", "--directory", "--owner=65531", "--group=65532", "--mode=2750", "/var/lib/signer", "/run/signer"]
 RUN ["install", "--directory", "--owner=65531", "--group=65531", "--mode=0700", "/var/lib/signer-custodian"]
+RUN ["install", "--directory", "--owner=65532", "--group=65532", "--mode=0750", "/var/lib/signer-spool"]
 COPY --from=build /opt/signer /opt/signer
 WORKDIR /
 USER 65532:65532

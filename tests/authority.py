@@ -170,10 +170,16 @@ class LiveAuthority:
         persons.dispose()
         return authority
 
+    @property
+    def spool(self) -> Path:
+        """Where uploads come in."""
+        return self.directory / "spool"
+
     # The process
 
     def start(self) -> None:
         """Start the custodian and wait until it answers."""
+        self.spool.mkdir(exist_ok=True)
         log = (self.directory / "custodian.log").open("ab")
         with log:
             self.process = subprocess.Popen(
@@ -476,6 +482,10 @@ web_uids = [{uid}]
 admin_uids = [{uid}]
 queue = {queue}
 token_deadline = {token_deadline}
+[documents]
+spool = "{directory}/spool"
+store = "{state}/documents"
+limit = {128 * 1024 * 1024}
 [web]
 bind = "127.0.0.1:8443"
 certificate = "{directory}/server.pem"

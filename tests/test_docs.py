@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -42,7 +42,7 @@ def setting_keys(shape: type) -> Iterator[str]:
     """How the page spells each key: `key` in a table, `[section]` and `[[list]]` as headings."""
     for name, hint in get_type_hints(shape).items():
         inner = [part for part in (hint, *get_args(hint)) if isinstance(part, type) and dataclasses.is_dataclass(part)]
-        yield f"| `{name}` |" if not inner else f"`[{name}]`" if inner == [hint] else f"`[[{name}]]`"
+        yield f"| `{name}` |" if not inner else f"`[{name}]`" if get_origin(hint) is not tuple else f"`[[{name}]]`"
         for part in inner:
             yield from setting_keys(part)
 

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from signer.wiring import custodian_status, open_ledger_reader
 
 TOKEN_TIMEOUT = 60
 MAX_LOOK = 64 * 1024
+MIB = 1024 * 1024
 STEP = timedelta(seconds=1)
 
 
@@ -44,6 +47,7 @@ def examine_server(path: Path, *, now: datetime) -> list[Line]:
         first,
         *_web_lines(loaded[0], now=now),
         *_ledger_lines(loaded[0], now=now),
+        *_document_lines(loaded[0]),
         *_custodian_lines(loaded[0]),
         *(line for token in loaded[0].tokens for line in _token_lines(path, token)),
     ]
@@ -141,6 +145,44 @@ def _ledger_lines(settings: Settings, *, now: datetime) -> Iterator[Line]:
     yield run_check(
         Expectation("documents", "a policy, an access and a trust document in force", "see `signer init --help`"),
         documents,
+    )
+
+
+def _document_lines(settings: Settings) -> Iterator[Line]:
+    documents = settings.documents
+    if documents is None:
+        return
+
+    def spool() -> tuple[bool, str]:
+        status = documents.spool.stat()
+        free = shutil.disk_usage(documents.spool).free
+        mode = f"{stat.S_IMODE(status.st_mode):04o}"
+        closed = not status.st_mode & (stat.S_IRWXO | stat.S_IWGRP)
+        return closed and free > documents.limit, f"{documents.spool}: mode {mode}, {free // MIB} MiB free"
+
+    yield run_check(
+        Expectation(
+            "spool",
+            f"a folder that web's user alone writes, room for a document of {documents.limit // MIB} MiB",
+            f"install -d -o signer-web -g signer-web -m 0750 {documents.spool}, or free its disk",
+        ),
+        spool,
+    )
+
+    def store() -> tuple[bool, str]:
+        incoming = documents.store / "incoming"
+        kept, waiting = len(list(documents.store.iterdir())) - 1, len(list(incoming.iterdir()))
+        free = shutil.disk_usage(documents.store).free
+        found = f"{documents.store}: {kept} documents, {waiting} coming in, {free // MIB} MiB free"
+        return free > documents.limit, found
+
+    yield run_check(
+        Expectation(
+            "documents store",
+            f"a folder of the custodian's user, room for a document of {documents.limit // MIB} MiB",
+            "start `signer custodian`, which makes it; free or enlarge its disk",
+        ),
+        store,
     )
 
 

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -123,14 +124,21 @@ def read_file(path: Path, *, limit: int) -> bytes:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a whole file or none: a crash leaves the old file or a stray temporary one, never half a file."""
+    with new_file(path) as write:
+        write(data)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Callable[[bytes], object]]:
+    """The same piece by piece: the file stands under its name once the block has ended well."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file.write
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -115,6 +116,16 @@ def colour(text: str, name: Literal["red", "green", "yellow"]) -> str:
     if os.environ.get("NO_COLOR") or sys.stderr is None or not sys.stderr.isatty():
         return text
     return click.style(text, fg=name, bold=True)
+
+
+@contextmanager
+def progress_bar(label: str, length: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while a terminal watches; what is yielded is told how much was done since the last call."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    with click.progressbar(length=length, label=clean(label), file=sys.stderr) as bar:
+        yield bar.update
 
 
 def _print(result: Result, mode: ModeName) -> None:

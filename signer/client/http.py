@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import urllib3
 
+from signer.client.body import PIECE, Body, FileBody
 from signer.client.problem import Answered, parse_problem
 from signer.client.tls import client_context, handshake_cause, tls_cause
 from signer.errors import Malformed, Misconfigured, SignerError, Unavailable
@@ -88,9 +90,24 @@ class Client:
         """POST /v1/evidence: digest and leaf of each item."""
         return _object(self._post("/v1/evidence", request, expected=201))
 
-    def evidence(self, digest: str) -> Answer:
-        """GET /v1/evidence/{sha256}: the exact bytes."""
-        return self._get(f"/v1/evidence/{_segment(digest)}")
+    def upload(self, path: Path, *, moved: Callable[[int], None] = lambda _size: None) -> dict[str, Any]:
+        """POST /v1/uploads: digest and size of a file's bytes, which are never held as a whole; raises Malformed.
+
+        The limit is asked for first: a server that refuses a body while it is sent cannot make itself heard.
+        """
+        limit = _object(self._get("/v1/uploads")).get("limit")
+        if isinstance(limit, int) and path.stat().st_size > limit:
+            raise Malformed(
+                "too-large",
+                f"{path} is larger than the {limit} bytes that the authority keeps",
+                remedy="keep an extract; the operator may raise the limit under [documents]",
+            )
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
+        return _object(self._expect(201, self._send("POST", "/v1/uploads", body=(path, moved), headers=headers)))
+
+    def fetch_evidence(self, digest: str, sink: Callable[[bytes], None]) -> Mapping[str, str]:
+        """GET /v1/evidence/{sha256}: the exact bytes, piece by piece into `sink`; the answer's headers. Not retried."""
+        return self._fetch(f"/v1/evidence/{_segment(digest)}", sink)
 
     def decisions(self, filters: Mapping[str, str]) -> dict[str, Any]:
         """GET /v1/decisions."""
@@ -157,7 +174,22 @@ class Client:
             raise Answered(parse_problem(answer.status, answer.body, media_type=media_type))
         return answer
 
-    def _send(self, method: str, path: str, *, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+    def _fetch(self, path: str, sink: Callable[[bytes], None]) -> Mapping[str, str]:
+        try:
+            response = self._open("GET", path, body=None, headers={}, left=self._timeout)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            if response.status != 200:  # noqa: PLR2004 - what every fetch answers when there is something
+                self._expect(200, Answer(response.status, headers, response.read(MAX_ANSWER)))
+            try:
+                for piece in response.stream(PIECE):
+                    sink(piece)
+            finally:
+                response.release_conn()
+        except urllib3.exceptions.HTTPError as fault:
+            raise tls_cause(fault) or self._unreachable(fault) from None
+        return headers
+
+    def _send(self, method: str, path: str, *, body: Body, headers: Mapping[str, str]) -> Answer:
         """Send until there is a lasting answer, the attempts are used up or the time is."""
         end = self._clock() + self._timeout
         attempt = 0
@@ -180,17 +212,23 @@ class Client:
                 raise fault
             self._sleep(pause)
 
-    def _once(self, method: str, path: str, *, body: bytes | None, headers: Mapping[str, str], left: float) -> Answer:
+    def _open(
+        self, method: str, path: str, *, body: Any, headers: Mapping[str, str], left: float
+    ) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(
+            method,
+            self._base + path,
+            body=body,
+            headers={"Accept": "application/json, application/problem+json, */*", **headers},
+            timeout=urllib3.Timeout(connect=min(_CONNECT, left), read=left),
+            redirect=False,
+            preload_content=False,
+        )
+
+    def _once(self, method: str, path: str, *, body: Body, headers: Mapping[str, str], left: float) -> Answer:
         try:
-            response = self._pool.request(
-                method,
-                self._base + path,
-                body=body,
-                headers={"Accept": "application/json, application/problem+json, */*", **headers},
-                timeout=urllib3.Timeout(connect=min(_CONNECT, left), read=left),
-                redirect=False,
-                preload_content=False,
-            )
+            with nullcontext(body) if not isinstance(body, tuple) else FileBody(*body) as sent:
+                response = self._open(method, path, body=sent, headers=headers, left=left)
             try:
                 data = response.read(MAX_ANSWER + 1)
             finally:

@@ -27,17 +27,19 @@ _CHUNK = 1024 * 1024
 class Evidence:
     """One item of evidence; `kind`, `media_type` and `subjects` are set for an opaque document only."""
 
-    content: bytes
+    content: bytes = b""
     kind: str | None = None
     media_type: str | None = None
     subjects: tuple[str, ...] = ()
+    upload: str | None = None
+    """sha256 of bytes that were uploaded before, in place of `content`."""
 
     def body(self) -> dict[str, Any]:
         """The item as it stands in a request."""
+        held = {"content": encode_base64(self.content)} if self.upload is None else {"upload": self.upload}
         if self.kind is None:
-            return {"content": encode_base64(self.content)}
-        return {
-            "content": encode_base64(self.content),
+            return held
+        return held | {
             "kind": self.kind,
             "media_type": self.media_type or "application/octet-stream",
             "subjects": list(self.subjects),

@@ -45,6 +45,7 @@ class DevDirectory:
     ca: Path
     samples: Path
     state: Path
+    spool: Path
     token: Path
     log: Path
     run: Path
@@ -66,6 +67,7 @@ class DevDirectory:
             ca=root / "ca",
             samples=root / "samples",
             state=root / "state",
+            spool=root / "spool",
             token=root / "token",
             log=root / "log",
             run=root / "run",
@@ -105,7 +107,7 @@ class DevDirectory:
         return self.root / "signers" / f"{name}.key"
 
 
-_ROOMS = ("ca", "identities", "owners", "signers", "samples", "state", "token", "run", "log")
+_ROOMS = ("ca", "identities", "owners", "signers", "samples", "state", "spool", "token", "run", "log")
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -161,6 +161,9 @@ def _render_settings(directory: DevDirectory, *, token: SoftToken, policy: Polic
         f"certificate = {_text(directory.ca / 'server' / 'cert.pem')}",
         f"key = {_text(directory.ca / 'server' / 'key.pem')}",
         f"client_ca = {_text(directory.ca / 'ca.pem')}",
+        "[documents]",
+        f"spool = {_text(directory.spool)}",
+        f"store = {_text(directory.state / 'documents')}",
     ]
     for name in keys:
         # The id follows from the name: another policy's keys never meet these.

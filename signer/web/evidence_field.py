@@ -128,5 +128,16 @@ def read_bytes(value: Any, *, what: str) -> bytes:
     if not isinstance(value, str):
         raise Malformed("malformed-request", f"the {what} is base64 text")
     if len(value) > (MAX_ITEM + 2) // 3 * 4:
-        raise Malformed("too-large", f"the {what} is larger than {MAX_ITEM} bytes")
-    return decode_base64(value, what=what)
+        raise _too_large(what)
+    data = decode_base64(value, what=what)
+    if len(data) > MAX_ITEM:
+        raise _too_large(what)
+    return data
+
+
+def _too_large(what: str) -> Malformed:
+    return Malformed(
+        "too-large",
+        f"the {what} is larger than {MAX_ITEM} bytes",
+        remedy="send larger evidence to POST /v1/uploads first: signer evidence add",
+    )

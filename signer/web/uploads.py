@@ -24,6 +24,12 @@ def uploads(application: Application) -> Blueprint:
     """The resource of uploads."""
     resource = Resource("uploads", "Bytes of large documents, until they are named in POST /v1/evidence.")
 
+    @resource.get("/v1/uploads", Answer(schema={"type": "object"}, description="Bytes of one document at most"))
+    def limits() -> Response:
+        """Say how large a document may be, before it is sent in vain."""
+        caller().require("evidence")
+        return Response(canonical({"limit": require_spool(application).limit}), mimetype=JSON)
+
     @resource.receive(
         "/v1/uploads",
         Answer(status=201, schema={"type": "object"}, description="Received: digest and size"),

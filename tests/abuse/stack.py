@@ -42,6 +42,7 @@ from tests.integration.web_pki import Authority, Identity
 
 START = 40.0
 BODY_LIMIT = 16 * 1024 * 1024
+DOCUMENT_LIMIT = 128 * 1024 * 1024
 FOLLOWED = "https://127.0.0.1:{port}/followed"
 
 ACCESS = """\

@@ -16,7 +16,7 @@ import pytest
 
 from signer.dev.attestations import provenance_statement, sbom_statement, scan_statement
 from signer.domain.subject import Subject
-from tests.abuse.stack import BODY_LIMIT, Answer, Release, Stack, edited, question
+from tests.abuse.stack import BODY_LIMIT, DOCUMENT_LIMIT, Answer, Release, Stack, edited, question
 
 MEGABYTE = 1024 * 1024
 
@@ -369,6 +369,40 @@ def test_P08_a_body_that_announces_two_gigabytes_is_not_read(stack: Stack) -> No
         answer, sent = pour(stack, head, b" " * MEGABYTE, 256 * MEGABYTE)
     assert answer.startswith(b"HTTP/1.1 413 "), answer[:100]
     assert sent < 64 * MEGABYTE
+
+
+UPLOAD = b"POST /v1/uploads HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n"
+HELD = 64 * MEGABYTE
+"""What two uploads at once may hold in memory, far below what they send."""
+
+
+@pytest.mark.parametrize(
+    ("end", "piece"),
+    [
+        (b"Content-Length: 2147483648\r\n\r\n", b"x" * MEGABYTE),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"100000\r\n" + b"x" * MEGABYTE + b"\r\n"),
+    ],
+    ids=["with its length", "in chunks"],
+)
+def test_P08_an_upload_of_two_gigabytes_ends_at_the_cap_without_growth(stack: Stack, end: bytes, piece: bytes) -> None:
+    with stack.unrecorded(), stack.bounded(HELD):
+        answer, sent = pour(stack, UPLOAD + end, piece, 2048 * MEGABYTE)
+    assert answer.startswith(b"HTTP/1.1 413 "), answer[:100]
+    assert sent < DOCUMENT_LIMIT + 64 * MEGABYTE
+    assert list(stack.authority.spool.iterdir()) == [], "nothing of it stays"
+
+
+def test_P08_a_large_document_grows_no_process(stack: Stack) -> None:
+    document = b"one line of a build log\n" * 4_000_000
+    assert len(document) < DOCUMENT_LIMIT
+    with stack.bounded(HELD):
+        answer = stack.request("POST", "/v1/uploads", document, headers={"Content-Type": "application/octet-stream"})
+        assert answer.said == (201, "")
+        about = {"kind": "build-log", "media_type": "text/plain", "subjects": [f"sha256:{'ab' * 32}"]}
+        named = {"policy": "demo", "evidence": [{"upload": answer.json["digest"], **about}]}
+        assert stack.request("POST", "/v1/evidence", json.dumps(named).encode()).said == (201, "")
+        fetched = stack.request("GET", f"/v1/evidence/{answer.json['digest']}")
+    assert fetched.body == document
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity, gzip"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import ssl
 import urllib.request
 from pathlib import Path
@@ -52,6 +53,32 @@ def test_evidence_is_kept_and_given_back_byte_for_byte(authority: Running, tmp_p
     assert [entry["digest"].removeprefix("sha256:") for entry in added.json["evidence"]] == [digest]
     shown = authority.signer("evidence", "show", f"sha256:{digest}")
     assert (shown.code, shown.out) == (0, log.read_text())
+
+
+def test_a_large_document_is_kept_and_given_back_byte_for_byte(authority: Running, tmp_path: Path) -> None:
+    log, back = tmp_path / "build.log", tmp_path / "back.log"
+    log.write_bytes(os.urandom(5 * 1024 * 1024))
+    digest = hashlib.sha256(log.read_bytes()).hexdigest()
+    about = ("--kind", "build-log", "--subject", authority.environ["SIGNER_DEV_SUBJECT"].rpartition("@")[2])
+    leaves = []
+    for _ in range(2):
+        added = authority.signer("evidence", "add", log, "--policy", "demo", *about, "-o", "json")
+        assert added.code == 0, added.err
+        leaves += [(row["digest"], row["leaf"]) for row in added.json["evidence"]]
+    assert leaves[0] == leaves[1], "what is added twice is kept once"
+    assert leaves[0][0] == digest
+    shown = authority.signer("evidence", "show", f"sha256:{digest}", "--out", back)
+    assert shown.code == 0, shown.err
+    assert back.read_bytes() == log.read_bytes()
+
+
+def test_a_document_beyond_the_limit_is_refused_before_it_is_sent(authority: Running, tmp_path: Path) -> None:
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(2 * 1024**3)
+    about = ("--kind", "build-log", "--subject", f"sha256:{'ab' * 32}")
+    refused = authority.signer("evidence", "add", huge, "--policy", "demo", *about)
+    assert (refused.code, "too-large" in refused.err, "[documents]" in refused.err) == (2, True, True), refused.err
 
 
 def test_an_attestation_is_kept_once(authority: Running, release: Release) -> None:

@@ -7,6 +7,7 @@ The commands are those of docs/how-to/run-with-systemd.md. Only root can start p
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -158,6 +159,7 @@ def machine() -> Iterator[Machine]:
     here = Machine(folder, free_port())
     for place, owner, group, mode in (
         ("/var/lib/signer", CUSTODIAN, GROUP, 0o2750),
+        ("/var/lib/signer-spool", WEB, GROUP, 0o750),
         ("/var/lib/signer-custodian", CUSTODIAN, CUSTODIAN, 0o700),
         ("/run/signer", CUSTODIAN, GROUP, 0o750),
         ("/run/credentials/signer-custodian.service", CUSTODIAN, CUSTODIAN, 0o700),
@@ -321,6 +323,21 @@ def test_a_pipeline_gets_a_signature_that_verifies_without_allow_dev(installed: 
     said = installed.signer("verify", "--trust", "trust.json", *kept, "--subject", subject, "--environment", "release")
     assert "VERIFIED" in said
     assert "DEVELOPMENT" not in said
+
+
+def test_a_large_document_crosses_from_one_user_to_the_other(installed: Machine) -> None:
+    document, back = installed.root / "build.log", installed.root / "back.log"
+    document.write_bytes(os.urandom(3 * 1024 * 1024))
+    digest = hashlib.sha256(document.read_bytes()).hexdigest()
+    about = ("--kind", "build-log", "--media-type", "text/plain", "--subject", f"sha256:{'ab' * 32}")
+    installed.signer("evidence", "add", str(document), "--policy", "demo", *about, environment=client(installed))
+    installed.signer("evidence", "show", f"sha256:{digest}", "--out", str(back), environment=client(installed))
+    assert back.read_bytes() == document.read_bytes()
+    kept = installed.path("/var/lib/signer/documents") / digest
+    assert (kept.stat().st_uid, kept.stat().st_gid) == (CUSTODIAN, GROUP)
+    installed.run("test", "-w", str(kept), user=WEB, expect=1)
+    installed.run("test", "-w", str(kept.parent), user=WEB, expect=1)
+    assert list(installed.path("/var/lib/signer-spool").iterdir()) == []
 
 
 def fetch_trust(machine: Machine) -> bytes:

@@ -63,6 +63,8 @@ def main(path: str) -> int:
             guard=Guard(folder / "guard"),
             log=log,
             body_limit=1024 * 1024,
+            store=None,
+            spool=None,
             workers=settings.workers,
             certificate=settings.certificate,
             metrics_directory=settings.metrics_directory,

@@ -79,6 +79,14 @@ class FakeAuthority:
 
         return answer
 
+    def fetch_evidence(self, digest: str, sink: Callable[[bytes], None]) -> Mapping[str, str]:
+        self.asked.append(("fetch_evidence", (digest,), {}))
+        found = self.answers.pop(0)
+        assert isinstance(found, Answer)
+        for start in range(0, len(found.body), 5):
+            sink(found.body[start : start + 5])
+        return found.headers
+
     def body(self, place: int = -1) -> dict[str, Any]:
         """The JSON body of one request."""
         data = self.asked[place][1][0]

@@ -59,7 +59,7 @@ def test_evidence_is_fetched_byte_for_byte(signer: Signer, authority: FakeAuthor
     out = tmp_path / "evidence"
     assert signer("evidence", "show", f"sha256:{digest}", "--out", out).code == 0
     assert out.read_bytes() == data
-    assert authority.asked[0][:2] == ("evidence", (digest,))
+    assert authority.asked[0][:2] == ("fetch_evidence", (digest,))
 
 
 def test_evidence_with_another_digest_is_refused(signer: Signer, authority: FakeAuthority, tmp_path: Path) -> None:
@@ -146,3 +146,16 @@ def test_one_leaf_is_printed_byte_for_byte(signer: Signer, ledger: Authority, tm
     words = ("log", "entry", "3", "--trust", tmp_path / "trust.json", "--directory", tmp_path / "ledger")
     assert signer(*words).out.encode() == ledger.bodies[3]
     assert signer("log", "entry", "4", *words[3:]).code == 4
+
+
+def test_a_large_document_is_uploaded_and_named(signer: Signer, authority: FakeAuthority, tmp_path: Path) -> None:
+    document, digest = tmp_path / "build.log", "cd" * 32
+    document.write_bytes(b"line\n" * 300_000)
+    authority.answers = [{"digest": digest, "size": 1_500_000}, {"evidence": [{"digest": digest, "leaf": 7}]}]
+    about = ("--kind", "build-log", "--media-type", "text/plain", "--subject", f"sha256:{'ab' * 32}")
+    ended = signer("evidence", "add", document, "--policy", "demo", *about)
+    assert (ended.code, ended.out) == (0, f"sha256:{digest}  leaf 7\n")
+    assert [name for name, _, _ in authority.asked] == ["upload", "keep_evidence"]
+    assert authority.body()["evidence"] == [
+        {"kind": "build-log", "media_type": "text/plain", "subjects": [f"sha256:{'ab' * 32}"], "upload": digest}
+    ]

@@ -17,7 +17,7 @@ import trustme
 from signer.client.http import ATTEMPTS, Client, Endpoint
 from signer.client.problem import Answered
 from signer.client.tls import client_context
-from signer.errors import Misconfigured, Refused, SignerError, Unavailable
+from signer.errors import Malformed, Misconfigured, Refused, SignerError, Unavailable
 from tests.unit.client.server import Pki, Reply, Scripted, problem, serving
 
 BODY = b'{"policy":"demo"}'
@@ -279,3 +279,66 @@ def test_no_address_stands_in_an_error_that_is_not_the_configured_one(pki: Pki, 
     with pytest.raises(Unavailable) as unavailable:
         Client(pki.endpoint("https://localhost:9"), sleep=naps.append).check(BODY)
     assert re.findall(r"https://\S+", unavailable.value.detail) == ["https://localhost:9:"]
+
+
+# Large documents
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    path = tmp_path / "build.log"
+    path.write_bytes(b"0123456789abcdef" * 50_000)
+    return path
+
+
+LIMIT = Reply(body=b'{"limit":1000000}')
+
+
+def test_a_file_is_uploaded_as_it_is_and_its_progress_told(client: Client, server: Scripted, document: Path) -> None:
+    told: list[int] = []
+    server.script([LIMIT, Reply(201, b'{"digest":"cd","size":800000}')])
+    assert client.upload(document, moved=told.append) == {"digest": "cd", "size": 800_000}
+    assert server.seen[1].body == document.read_bytes()
+    assert server.seen[1].headers["content-length"] == "800000"
+    assert server.seen[1].headers["content-type"] == "application/octet-stream"
+    assert sum(told) == 800_000
+    assert len(told) > 3, "in pieces"
+
+
+def test_an_upload_that_breaks_is_sent_again_from_its_beginning(
+    client: Client, server: Scripted, document: Path, naps: list[float]
+) -> None:
+    server.script([LIMIT, problem(503, "overloaded"), Reply(0), Reply(201, b'{"digest":"cd","size":800000}')])
+    client.upload(document)
+    assert [seen.body for seen in server.seen[1:]] == [document.read_bytes()] * 3
+    assert len(naps) == 2
+
+
+def test_a_file_beyond_the_limit_is_not_sent(client: Client, server: Scripted, document: Path) -> None:
+    server.script([Reply(body=b'{"limit":799999}')])
+    with pytest.raises(Malformed) as refused:
+        client.upload(document)
+    assert (refused.value.code, len(server.seen)) == ("too-large", 1)
+
+
+def test_evidence_is_fetched_piece_by_piece(client: Client, server: Scripted) -> None:
+    data = b"0123456789abcdef" * 50_000
+    pieces: list[bytes] = []
+    server.script([Reply(body=data, headers={"Content-Type": "text/plain"})])
+    headers = client.fetch_evidence("ab" * 32, pieces.append)
+    assert (b"".join(pieces), headers["content-type"]) == (data, "text/plain")
+    assert len(pieces) > 3
+
+
+def test_evidence_that_may_not_be_fetched_is_a_problem_and_no_bytes(client: Client, server: Scripted) -> None:
+    pieces: list[bytes] = []
+    server.script([problem(404, "not-found")])
+    with pytest.raises(Answered) as answered:
+        client.fetch_evidence("ab" * 32, pieces.append)
+    assert (answered.value.code, pieces) == ("not-found", [])
+
+
+def test_evidence_that_ends_early_is_not_taken_for_whole(client: Client, server: Scripted) -> None:
+    server.script([Reply(body=b"half", headers={"X": "y\r\nContent-Length: 8"})])
+    with pytest.raises(Unavailable):
+        client.fetch_evidence("ab" * 32, lambda _piece: None)

@@ -164,6 +164,12 @@ def test_a_large_attestation_is_bounded_before_it_is_parsed(rich: World, data: b
     assert said(keep(rich, {"upload": hashlib.sha256(data).hexdigest()}))[1] == code
 
 
+def test_the_limit_is_told_before_anything_is_sent(world: World) -> None:
+    assert world.client().get("/v1/uploads").get_json() == {"limit": LIMIT}
+    world.san = "spiffe://dev.invalid/robot/auditor"
+    assert said(world.client().get("/v1/uploads")) == (403, "not-authorised")
+
+
 @pytest.mark.parametrize("length", [2 * 1024 * MIB, None], ids=["with a length", "in chunks"])
 def test_two_gigabytes_are_refused_at_the_cap(world: World, length: int | None) -> None:
     body = Zeros(2 * 1024 * MIB)

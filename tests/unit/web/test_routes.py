@@ -31,6 +31,7 @@ ROUTES = {
     "GET /v1/keys/<string:kid>.pem",
     "GET /v1/policies",
     "GET /v1/trust",
+    "GET /v1/uploads",
     "POST /v1/access",
     "POST /v1/checks",
     "POST /v1/evidence",
