@@ -18,11 +18,16 @@ class Verdict(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How one rule ended. Only PASS, WAIVED, SHADOW and NOT_APPLICABLE let a release through."""
+    """How one rule ended. Only PASS, WAIVED, SHADOW and NOT_APPLICABLE let a release through.
+
+    FROZEN and WAITING stand in the way for a time only: a freeze window ends, people approve.
+    """
 
     PASS = "pass"  # noqa: S105 - an outcome, not a password
     FAIL = "fail"
     UNKNOWN = "unknown"
+    FROZEN = "frozen"
+    WAITING = "waiting"
     WAIVED = "waived"
     SHADOW = "shadow"
     NOT_APPLICABLE = "not-applicable"

@@ -21,12 +21,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import combinations
 from typing import Any, Final
 
+from policy.agreement import refuse_contradiction
 from policy.rule import LEVELS, MODES, Rule
 from policy.rules import RULES
-from policy.rules.build.provenance import ProvenanceDemand
 from policy.schema import PolicyError, Section
 from policy.strict_yaml import YamlError, load
 from policy.trust import Trust
@@ -208,7 +207,8 @@ def _read_rule(section: Section, trust: Trust) -> Rule:
 def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Environment]:
     known = {rule.id: rule for rule in rules}
     environments: dict[str, Environment] = {}
-    for name, section in root.entries("environments"):
+    sections = dict(root.entries("environments"))
+    for name, section in sections.items():
         named = section.words("require")
         if named == ("*",):
             require = tuple(known)
@@ -226,7 +226,7 @@ def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Envi
             raise section.refuse(
                 "require", "every rule is in shadow, so nothing would be allowed", remedy="require a rule in force too"
             )
-        _refuse_contradiction(section, required)
+        refuse_contradiction(section, name, required, environments=sections)
         environments[name] = Environment(
             name=name,
             require=require,
@@ -238,15 +238,3 @@ def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Envi
     if not environments:
         raise root.refuse("environments", "there is no environment", remedy="add one, with the rules it requires")
     return environments
-
-
-def _refuse_contradiction(section: Section, required: tuple[Rule, ...]) -> None:
-    """One provenance answers for a subject: two demands that share no builder could never both pass."""
-    demands = [rule for rule in required if isinstance(rule.parameters, ProvenanceDemand)]
-    for one, other in combinations(demands, 2):
-        if not set(one.parameters.builders) & set(other.parameters.builders):
-            raise section.refuse(
-                "require",
-                f"{one.id} and {other.id} accept no builder in common",
-                remedy="require one of them, or let both accept one builder",
-            )

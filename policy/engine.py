@@ -13,13 +13,14 @@ branch and another one on the right builder do not add up. Removing such an item
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final
 
+from policy.about_policy import about_the_policy
 from policy.decision import Decision, Finding, Outcome, Verdict
-from policy.document import POLICY_RULE, Environment, Policy
+from policy.document import Environment, Policy
 from policy.facts import (
     Document,
     EvidenceFacts,
@@ -31,11 +32,10 @@ from policy.facts import (
     TestResult,
     VulnerabilityScan,
 )
-from policy.ledger_facts import LedgerFacts
-from policy.rule import Case, Judgement, Rule, RuleType, unknown
+from policy.release import Release
+from policy.rule import STAGES, Case, Judgement, Rule, RuleType, unknown
 from policy.shadow import in_force, set_aside
 from policy.waiver import waive
-from policy.wording import moment, quote
 
 _LETS_THROUGH: Final = frozenset({Outcome.PASS, Outcome.WAIVED, Outcome.SHADOW, Outcome.NOT_APPLICABLE})
 
@@ -44,72 +44,20 @@ def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
     """Judge `facts` at the instant `now`, which must be aware; never raises for any facts."""
     if now.tzinfo is None:
         raise ValueError("the judged instant must carry its offset")
-    findings = list(_about_the_policy(policy, facts, now))
+    findings = list(about_the_policy(policy, facts, now))
     environment = policy.environments.get(facts.request.environment)
     if environment is not None and facts.request.subjects:
-        judged = _judge(policy, environment, facts, now)
-        waived = waive(judged, policy=policy, facts=facts, now=now)
-        findings.extend(set_aside(waived, environment.rules, now=now))
+        findings.extend(_judge_stages(policy, environment, facts, now))
     return Decision(verdict=_verdict(findings), findings=tuple(findings))
 
 
 def _verdict(findings: Sequence[Finding]) -> Verdict:
     outcomes = {finding.outcome for finding in findings}
-    return Verdict.ALLOW if Outcome.PASS in outcomes and outcomes <= _LETS_THROUGH else Verdict.DENY
-
-
-def _about_the_policy(policy: Policy, facts: Facts, now: datetime) -> Iterable[Finding]:
-    """Findings of their own for what no rule of the document can say."""
-    subjects = tuple(range(len(facts.request.subjects)))
-
-    def finding(kind: str, *, title: str, required: str, found: str, remedy: str) -> Finding:
-        return Finding(
-            rule=POLICY_RULE,
-            type=kind,
-            control="deployment",
-            level="minimum",
-            outcome=Outcome.FAIL,
-            title=title,
-            required=required,
-            found=found,
-            evidence=(),
-            bound="none",
-            remedy=remedy,
-            subjects=subjects,
-        )
-
-    if policy.expires is not None and now >= policy.expires:
-        yield finding(
-            "policy.current",
-            title=f"the policy {policy.name} expired",
-            required=f"a judged instant before {moment(policy.expires)}",
-            found=f"judged at {moment(now)}",
-            remedy=f"{policy.owner} reviews the policy and the owners activate a new version: signer policy activate",
-        )
-    if facts.request.policy != policy.name:
-        yield finding(
-            "policy.requested",
-            title="the request names another policy",
-            required=f"policy {policy.name}",
-            found=f"policy {quote(facts.request.policy)}",
-            remedy=f"the pipeline's owner names the policy: signer sign --policy {policy.name}",
-        )
-    if facts.request.environment not in policy.environments:
-        yield finding(
-            "policy.environment",
-            title=f"the policy {policy.name} knows no such environment",
-            required=f"one of {', '.join(policy.environments)}",
-            found=f"environment {quote(facts.request.environment)}",
-            remedy="the pipeline's owner names an environment of the policy: signer sign --environment NAME",
-        )
-    if not facts.request.subjects:
-        yield finding(
-            "policy.subjects",
-            title="the request names no subject",
-            required="at least one subject",
-            found="none",
-            remedy="the pipeline's owner names what is to be signed: signer sign --subject NAME@sha256:HEX",
-        )
+    if outcomes <= _LETS_THROUGH:
+        # A pass that counts nothing, as outside a freeze window, allows nothing alone.
+        counted = any(finding.outcome is Outcome.PASS and finding.evidence for finding in findings)
+        return Verdict.ALLOW if counted else Verdict.DENY
+    return Verdict.HOLD if outcomes <= _LETS_THROUGH | {Outcome.WAITING} else Verdict.DENY
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +68,34 @@ class _Group:
     evidence: EvidenceFacts
 
 
-def _judge(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> Iterable[Finding]:
-    rules = environment.rules
+def _judge_stages(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> list[Finding]:
+    """The findings of every stage, in the policy's order; each stage sees those of the stages before it."""
+    release = Release(
+        policy=policy.name,
+        environment=environment.name,
+        submitter=facts.request.submitter,
+        subjects=facts.request.subjects,
+        ledger=facts.ledger,
+    )
+    judged: list[Finding] = []
+    findings: tuple[Finding, ...] = ()
+    for stage in STAGES:
+        rules = tuple(rule for rule in environment.rules if rule.kind.stage == stage)
+        if rules:
+            judged.extend(_judge(policy, rules, facts, replace(release, findings=findings), now))
+            # judged → waived → shadow; all of them again, since a decision rests on so many waivers and no more
+            waived = waive(judged, policy=policy, facts=facts, now=now)
+            findings = tuple(set_aside(waived, environment.rules, now=now))
+    return sorted(findings, key=lambda finding: environment.require.index(finding.rule))
+
+
+def _judge(policy: Policy, rules: tuple[Rule, ...], facts: Facts, release: Release, now: datetime) -> Iterable[Finding]:
     gating = in_force(rules, now)
     groups = _groups(facts)
-    judged = [_judge_group(policy, gating, group, facts.ledger, now) for group in groups]
+    judged = [_judge_group(policy, gating, group, release, now) for group in groups]
     if len(gating) < len(rules):
         # Rules in shadow are judged as if all were in force, and choose no provenance for those that are.
-        beside = [_judge_group(policy, rules, group, facts.ledger, now) for group in groups]
+        beside = [_judge_group(policy, rules, group, release, now) for group in groups]
         judged = [_merged(rules, every, gating, those) for every, those in zip(beside, judged, strict=True)]
     for position, rule in enumerate(rules):
         for group, judgements in zip(groups, judged, strict=True):
@@ -192,20 +160,22 @@ def _evidence(items: Iterable[Item]) -> EvidenceFacts:
 
 
 def _judge_group(
-    policy: Policy, rules: tuple[Rule, ...], group: _Group, ledger: LedgerFacts, now: datetime
+    policy: Policy, rules: tuple[Rule, ...], group: _Group, release: Release, now: datetime
 ) -> list[Judgement]:
     candidates: list[Provenance | None] = [None]
     if any(rule.kind.needs_provenance for rule in rules):
         trusted = [item for item in group.evidence.provenance if policy.trust.builder_of(item) is not None]
         # Of equals the one received last answers.
         candidates = [*reversed(trusted)] or candidates
+    subjects = tuple(release.subjects[index] for index in group.subjects)
     best: list[Judgement] = []
     for candidate in candidates:
         case = Case(
             trust=policy.trust,
             evidence=group.evidence,
             provenance=candidate,
-            ledger=ledger,
+            subjects=subjects,
+            release=release,
             now=now,
             clock_skew=policy.clock_skew,
             max_evidence_age=policy.max_evidence_age,
@@ -235,7 +205,7 @@ def _misses(judgements: list[Judgement]) -> int:
 def _judge_rule(rule: Rule, case: Case) -> Judgement:
     try:
         judgement = rule.judge(case)
-        hollow = judgement.outcome is Outcome.PASS and not judgement.evidence
+        hollow = judgement.outcome is Outcome.PASS and not judgement.evidence and rule.kind.rests_on_evidence
     except Exception as fault:  # noqa: BLE001 - whatever a rule raises must end as unknown, and unknown denies (I5)
         return unknown(f"the rule ended with {type(fault).__name__}", remedy="report this as a defect: signer doctor")
     if hollow:
@@ -272,5 +242,7 @@ def _wording(kind: RuleType[Any], judgement: Judgement) -> tuple[str, str]:
             return f"{kind.failure}; {judgement.cause}", judgement.remedy or kind.remedy
         case Outcome.UNKNOWN:
             return f"cannot tell: {judgement.cause}", judgement.remedy or kind.supply
+        case Outcome.FROZEN | Outcome.WAITING:
+            return judgement.cause, judgement.remedy or kind.remedy
         case Outcome.WAIVED | Outcome.SHADOW | Outcome.NOT_APPLICABLE:
             return f"{kind.title}; {judgement.cause}", judgement.remedy

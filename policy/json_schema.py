@@ -14,6 +14,7 @@ from policy.document import FORMATS, MOST_OPEN_WAIVERS, MOST_RENEWALS, MOST_WAIV
 from policy.rule import LEVELS, MODES, Parameter, RuleType
 from policy.rules import RULES
 from policy.rules.artifact.vulnerabilities import SEVERITIES, UNRATED
+from policy.rules.deployment.approval import MAX_COUNT
 from policy.schema import MAX_ENTRIES, MAX_TEXT, NAME
 from policy.sense import Kind, Sense
 from policy.trust import IDENTITY, ISOLATION, NETWORK, PROVENANCE, SOURCES, STATEMENTS
@@ -28,6 +29,15 @@ DURATION: Final[Schema] = {
     "description": "a whole number and one of s, m, h, d, w",
 }
 MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
+
+_SCALARS: Final[Mapping[Kind, Schema]] = {
+    Kind.AGE: DURATION,
+    Kind.SPAN: DURATION,
+    Kind.ALLOWS: {"type": "boolean"},
+    Kind.INSISTS: {"type": "boolean"},
+    Kind.NAMES: NAMED,
+    Kind.SAYS: TEXT,
+}
 
 
 def policy_schema() -> Schema:
@@ -174,13 +184,17 @@ def _values(parameter: Parameter, sense: Sense) -> Schema:
             return {"enum": list(sense.order)}
         case Kind.LEAST | Kind.MOST:
             return {"type": "integer", "minimum": sense.least}
-        case Kind.AGE:
-            return DURATION
-        case Kind.LIMITS:
-            limits = {name: {"type": "integer", "minimum": 0} for name in (*SEVERITIES, UNRATED)}
-            return {**_closed(limits, optional=limits), "minProperties": 1}
-        case Kind.ALLOWS | Kind.INSISTS:
-            return {"type": "boolean"}
+        case Kind.LIMITS | Kind.COUNTS:
+            return _mapping(sense.kind)
+        case Kind.AGE | Kind.SPAN | Kind.ALLOWS | Kind.INSISTS | Kind.NAMES | Kind.SAYS:
+            return _SCALARS[sense.kind]
+
+
+def _mapping(kind: Kind) -> Schema:
+    if kind is Kind.COUNTS:
+        return _entries({"type": "integer", "minimum": 1, "maximum": MAX_COUNT}, least=1)
+    limits = {name: {"type": "integer", "minimum": 0} for name in (*SEVERITIES, UNRATED)}
+    return {**_closed(limits, optional=limits), "minProperties": 1}
 
 
 def _closed(properties: Mapping[str, Schema], *, optional: Iterable[str] = ()) -> Schema:

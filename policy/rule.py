@@ -14,8 +14,9 @@ from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from policy.decision import Offender, Outcome
-from policy.facts import Bound, EvidenceFacts, Item, Provenance, TestResult, VulnerabilityScan
+from policy.facts import Bound, EvidenceFacts, Item, Provenance, SubjectFact, TestResult, VulnerabilityScan
 from policy.ledger_facts import LedgerFacts
+from policy.release import Release
 from policy.schema import Section
 from policy.sense import Sense
 from policy.trust import Trust
@@ -27,6 +28,10 @@ LEVELS: Final = ("minimum", "better", "strong")
 """The levels of a control, the lowest first."""
 MODES: Final = ("enforce", "shadow")
 """Whether a rule gates, or is judged beside those that do."""
+
+Stage = Literal["evidence", "release", "approval"]
+STAGES: Final[tuple[Stage, ...]] = ("evidence", "release", "approval")
+"""In which order rules are judged: what the evidence says, whether it may be released now, whether people approve."""
 
 P = TypeVar("P")
 Received = TypeVar("Received", TestResult, VulnerabilityScan)
@@ -73,10 +78,18 @@ class Case:
     """In receipt order; only items bound as their kind demands."""
     provenance: Provenance | None
     """The one provenance, by a trusted builder, that answers for the group; None when there is none."""
-    ledger: LedgerFacts
+    subjects: tuple[SubjectFact, ...]
+    """The subjects of the group."""
+    release: Release
+    """What is asked and what the ledger holds; for rules of a later stage with the findings of the earlier ones."""
     now: datetime
     clock_skew: timedelta
     max_evidence_age: timedelta
+
+    @property
+    def ledger(self) -> LedgerFacts:
+        """What the ledger knows."""
+        return self.release.ledger
 
     def age_fault(self, at: datetime, *, most: timedelta | None) -> str | None:
         """Say what is wrong with evidence made at `at`, or None; `most` of None means the policy's maxEvidenceAge."""
@@ -121,6 +134,10 @@ class RuleType(Generic[P]):
     judge: Callable[[P, Case], Judgement]
     ceiling: Callable[[P], Literal["minimum", "better", "strong"]] = lambda _: "strong"
     """The highest level that a rule with these parameters may claim."""
+    stage: Stage = "evidence"
+    """When it is judged: a rule of a later stage sees the findings of the earlier ones."""
+    rests_on_evidence: bool = True
+    """False: it can pass without anything to count, as outside a freeze window; such a pass allows nothing alone."""
     reads_provenance: bool = False
     """True: the rule compares its evidence with the provenance where other rules demand one."""
 

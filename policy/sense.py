@@ -38,12 +38,20 @@ class Kind(StrEnum):
     """An upper bound."""
     AGE = "age"
     """A longest age; absent means the policy's maxEvidenceAge, for evidence that states its time."""
+    SPAN = "span"
+    """A shortest time: a longer one asks for more; absent demands none."""
     LIMITS = "limits"
     """A mapping of names to upper bounds."""
+    COUNTS = "counts"
+    """A mapping of names to lower bounds: each name asks for more."""
     ALLOWS = "allows"
     """A flag: true lets more through."""
     INSISTS = "insists"
     """A flag: true asks for more."""
+    NAMES = "names"
+    """A name: what another one lets through cannot be told."""
+    SAYS = "says"
+    """Words for people; they change no judgement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +124,8 @@ def steps(sense: Sense | None, old: Any, new: Any, *, age: int = 0) -> Iterator[
             yield from _list_steps(sense, old, new)
         case Kind.LIMITS:
             yield from _limit_steps(old, new)
+        case Kind.COUNTS:
+            yield from _count_steps(old, new)
         case Kind.AGE:
             if ABSENT in (old, new) or seconds(old) != seconds(new):
                 yield Step(_age(old, new, age), what)
@@ -164,6 +174,13 @@ def _limit_steps(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Ste
         yield Step(direction, f"{name}: {written(before)} → {written(after)}")
 
 
+def _count_steps(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Step]:
+    for name in dict.fromkeys((*old, *new)):
+        before, after = old.get(name), new.get(name)
+        if before != after:
+            yield Step(_of((after or 0) > (before or 0)), f"{name}: {written(before)} → {written(after)}")
+
+
 def _age(old: str | None, new: str | None, default: int) -> Direction:
     if old is ABSENT or new is ABSENT:
         written_age = seconds(str(new if old is ABSENT else old))
@@ -177,15 +194,21 @@ def _age(old: str | None, new: str | None, default: int) -> Direction:
 def _bound(sense: Sense, old: Any, new: Any) -> Direction:
     if old is ABSENT or new is ABSENT:
         return Direction.TIGHTER if old is ABSENT else Direction.LOOSER
+    tighter: bool | None = None
     match sense.kind:
         case Kind.LEAST if sense.order:
-            return _of(sense.order.index(new) > sense.order.index(old))
+            tighter = sense.order.index(new) > sense.order.index(old)
         case Kind.LEAST | Kind.INSISTS:
-            return _of(new > old)
+            tighter = new > old
         case Kind.MOST | Kind.ALLOWS:
-            return _of(new < old)
-        case Kind.ACCEPTS | Kind.DEMANDS | Kind.AGE | Kind.LIMITS:
-            return Direction.UNCLEAR
+            tighter = new < old
+        case Kind.SPAN:
+            tighter = seconds(new) >= seconds(old)
+        case Kind.SAYS:
+            tighter = True
+        case Kind.ACCEPTS | Kind.DEMANDS | Kind.AGE | Kind.LIMITS | Kind.COUNTS | Kind.NAMES:
+            pass
+    return Direction.UNCLEAR if tighter is None else _of(tighter)
 
 
 def _of(tighter: bool) -> Direction:  # noqa: FBT001 - private, one caller above
@@ -205,17 +228,36 @@ def weakened(sense: Sense, value: Any, *, required: bool) -> Iterator[tuple[str,
             neighbours = (*lower, *sense.order[place + 1 :][:1])
             yield from ((f"becomes {word}", word) for word in neighbours)
         case Kind.LEAST:
-            if value > sense.least:
-                yield f"becomes {value - 1}", value - 1
+            lower = (value - 1,) if value > sense.least else ()
+            yield from ((f"becomes {number}", number) for number in lower)
         case Kind.MOST:
             yield f"becomes {value + 1}", value + 1
-        case Kind.AGE:
-            yield "doubles", f"{int(value[:-1]) * 2}{value[-1]}"
-        case Kind.LIMITS:
-            yield from ((f"takes one more {name}", {**value, name: limit + 1}) for name, limit in value.items())
-            yield f"loses {[*value][-1]}", dict([*value.items()][:-1])
+        case Kind.AGE | Kind.SPAN:
+            yield from _weaker_times(sense, value)
+        case Kind.LIMITS | Kind.COUNTS:
+            yield from _weaker_mappings(sense, value)
         case Kind.ALLOWS | Kind.INSISTS:
             yield from () if sense.own else (("is inverted", not value),)
+        case Kind.NAMES | Kind.SAYS:
+            pass
+
+
+def _weaker_times(sense: Sense, value: str) -> Iterator[tuple[str, str]]:
+    if sense.kind is Kind.AGE:
+        yield "doubles", f"{int(value[:-1]) * 2}{value[-1]}"
+    elif seconds(value):
+        yield "becomes half as long", f"{seconds(value) // 2}s"
+
+
+def _weaker_mappings(sense: Sense, value: Mapping[str, int]) -> Iterator[tuple[str, dict[str, int]]]:
+    if sense.kind is Kind.LIMITS:
+        yield from ((f"takes one more {name}", {**value, name: limit + 1}) for name, limit in value.items())
+        yield f"loses {[*value][-1]}", dict([*value.items()][:-1])
+        return
+    for name, count in value.items():
+        # The schema takes no mapping that asks nobody, nor one that asks for none of a group.
+        yield f"asks for one less of {name}", {**value, name: count - 1}
+        yield f"asks nobody of {name}", {other: least for other, least in value.items() if other != name}
 
 
 def _weaker_lists(sense: Sense, value: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

@@ -18,6 +18,11 @@ from policy.rules.build.pinned import PINNED
 from policy.rules.build.provenance import PROVENANCE
 from policy.rules.build.secrets import SECRETS
 from policy.rules.build.tests import TESTS
+from policy.rules.deployment.approval import CHECKLIST, HUMAN
+from policy.rules.deployment.break_glass import BREAK_GLASS
+from policy.rules.deployment.freeze import FREEZE
+from policy.rules.deployment.rollback import ROLLBACK
+from policy.rules.deployment.soak import SOAK
 from policy.rules.source import REF, REVIEWS
 
 _ALL: Final[tuple[RuleType[Any], ...]] = (
@@ -33,6 +38,12 @@ _ALL: Final[tuple[RuleType[Any], ...]] = (
     TESTS,
     SBOM,
     VULNERABILITIES,
+    HUMAN,
+    CHECKLIST,
+    SOAK,
+    FREEZE,
+    ROLLBACK,
+    BREAK_GLASS,
 )
 
 RULES: Final[Mapping[str, RuleType[Any]]] = MappingProxyType({kind.code: kind for kind in _ALL})

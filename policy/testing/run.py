@@ -14,6 +14,8 @@ from policy.testing.suite import Trial
 _WORST = (
     Outcome.FAIL,
     Outcome.UNKNOWN,
+    Outcome.FROZEN,
+    Outcome.WAITING,
     Outcome.WAIVED,
     Outcome.SHADOW,
     Outcome.PASS,

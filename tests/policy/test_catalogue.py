@@ -41,14 +41,17 @@ def test_every_rule_type_stands_under_its_code_and_a_control(kind: RuleType[Any]
 
 
 def sample(code: str) -> dict[str, Any]:
-    return next(rule for rule in (*document()["rules"], *further_rules()) if rule["type"] == code)
+    found = [rule for rule in (*document()["rules"], *further_rules()) if rule["type"] == code]
+    return dict(found[0] if found else load(RULES[code].example.encode()))
 
 
 def with_rule(rule: dict[str, Any]) -> bytes:
-    """The factory's document with this one rule, and the trust entries that the examples name."""
+    """The factory's document with this rule, what it names of its checklist and trust, and an environment before."""
     value = copy.deepcopy(document())
     value["trust"]["scanners"] = {"grype": {"key": "scanner"}}
-    value["rules"] = [rule]
+    value["rules"] = [rule, *(each for each in value["rules"] if each["id"] in rule.get("checklist", ()))]
+    value["rules"].append({**sample("sbom.present"), "id": "BEFORE"})
+    value["environments"]["staging"] = {"require": ["BEFORE"], "key": "release", "formats": ["vsa"]}
     return encode(value)
 
 
@@ -89,6 +92,17 @@ VALUES: dict[str, Any] = {
     "submitted": True,
     "kept": True,
     "secrets": {"allow": []},
+    "groups": {"sre": 1},
+    "ttl": "72h",
+    "signed": True,
+    "checklist": ["TST-1"],
+    "after": "staging",
+    "minSoak": "2h",
+    "since": "deployed",
+    "windows": ["fri 15:00/mon 08:00"],
+    "reason": "the weekend",
+    "submitters": ["robot:ci"],
+    "reviewWithin": "2d",
 }
 
 

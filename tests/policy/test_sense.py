@@ -26,6 +26,10 @@ AGE = Sense(kind=Kind.AGE)
 LIMITS = Sense(kind=Kind.LIMITS)
 ALLOWS = Sense(kind=Kind.ALLOWS, absent=False)
 INSISTS = Sense(kind=Kind.INSISTS, absent=False)
+SPAN = Sense(kind=Kind.SPAN, absent="0s")
+COUNTS = Sense(kind=Kind.COUNTS)
+NAMES_ONE = Sense(kind=Kind.NAMES)
+SAYS = Sense(kind=Kind.SAYS)
 
 CHANGES: dict[str, tuple[Sense | None, Any, Any, list[str]]] = {
     "an accepted entry more": (ACCEPTS, ["a"], ["a", "b"], ["looser"]),
@@ -69,6 +73,16 @@ CHANGES: dict[str, tuple[Sense | None, Any, Any, list[str]]] = {
     "a flag that allows": (ALLOWS, None, True, ["looser"]),
     "a flag that allows no more": (ALLOWS, True, None, ["tighter"]),
     "a flag that insists": (INSISTS, False, True, ["tighter"]),
+    "a longer span": (SPAN, "2h", "3h", ["tighter"]),
+    "a shorter span": (SPAN, "2h", "90m", ["looser"]),
+    "the same span in another unit": (SPAN, "2h", "120m", ["tighter"]),
+    "no span any more": (SPAN, "2h", None, ["looser"]),
+    "a span where there was none": (SPAN, None, "2h", ["tighter"]),
+    "one more of a group": (COUNTS, {"sre": 1}, {"sre": 2}, ["tighter"]),
+    "one less of a group, another group asked": (COUNTS, {"sre": 2}, {"sre": 1, "qa": 1}, ["looser", "tighter"]),
+    "a group not asked any more": (COUNTS, {"sre": 1, "qa": 1}, {"qa": 1}, ["looser"]),
+    "another name": (NAMES_ONE, "staging", "test", ["unclear"]),
+    "other words": (SAYS, "year end", "stock-taking", ["tighter"]),
     "no sense": (None, 1, 2, ["unclear"]),
     "no change": (None, 1, 1, []),
 }
@@ -102,6 +116,11 @@ def test_every_parameter_of_every_rule_type_says_its_sense() -> None:
         (AGE, "36h", False, 2),
         (LIMITS, {"critical": 0, "high": 0}, True, 3),
         (ALLOWS, True, False, 2),
+        (SPAN, "2h", True, 1),
+        (SPAN, "0s", False, 1),
+        (COUNTS, {"sre": 1, "qa": 2}, True, 4),
+        (NAMES_ONE, "staging", True, 0),
+        (SAYS, "year end", True, 0),
     ],
 )
 def test_mutants_of_a_value(sense: Sense, value: Any, required: bool, expected: int) -> None:

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Separation of duty: who may not approve a release, and how approvals fill what the groups owe (invariant I7).
+
+Persons are compared for equality alone. Nobody approves what they wrote, committed, built or asked for; where one of
+these people is not known, nobody can tell, and the release waits for evidence and not for approvals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from policy.rule import Case
+
+UNMAPPED = "unmapped"
+"""Stands in facts for somebody whom the access document does not know."""
+
+
+def excluded(case: Case) -> Mapping[str, str]:
+    """Everybody who may not approve this release, with the first role that excludes them."""
+    found: dict[str, str] = {}
+    for person, role in _involved(case):
+        found.setdefault(person, role)
+    return found
+
+
+def unnamed(case: Case) -> str | None:
+    """What is not known of those who may not approve, in words; None when all of them are known."""
+    involved = list(_involved(case))
+    roles = {role for _, role in involved}
+    for role, what in (("author", "who wrote the change"), ("trigger", "who triggered the build")):
+        if role not in roles:
+            return f"nothing says {what}"
+    for person, role in involved:
+        if person == UNMAPPED:
+            return f"the {role} is nobody whom the access document knows"
+    return None
+
+
+def _involved(case: Case) -> Iterable[tuple[str, str]]:
+    yield case.release.submitter, "requester"
+    for item in case.evidence.provenance:
+        if item.builder is not None and item.triggered_by is not None:
+            yield item.triggered_by, "trigger"
+    for each in case.release.ledger.excluded:
+        yield each.person, each.role
+
+
+def unfilled(owed: Mapping[str, int], people: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """How many approvals each group still lacks when every person of `people` stands for one of their groups.
+
+    The largest matching of persons and places, by augmenting paths: whoever came first gives way where another group
+    can use them.
+    """
+    places = [group for group, count in owed.items() for _ in range(count)]
+    taken: dict[int, str] = {}
+
+    def seat(person: str, tried: set[int]) -> bool:
+        for place, group in enumerate(places):
+            if place in tried or group not in people[person]:
+                continue
+            tried.add(place)
+            if place not in taken or seat(taken[place], tried):
+                taken[place] = person
+                return True
+        return False
+
+    for person in people:
+        seat(person, set())
+    lacking: dict[str, int] = {}
+    for place, group in enumerate(places):
+        if place not in taken:
+            lacking[group] = lacking.get(group, 0) + 1
+    return lacking
