@@ -121,6 +121,12 @@ class Decision:
         waived = self.counting(Outcome.WAIVED)
         return tuple(dict.fromkeys(use.digest for finding in waived for use in finding.waived_by))
 
+    @property
+    def frozen(self) -> bool:
+        """Whether only a freeze window, and perhaps missing approvals, stand in the way."""
+        outcomes = {finding.outcome for finding in self.findings}
+        return Outcome.FROZEN in outcomes and not outcomes & {Outcome.FAIL, Outcome.UNKNOWN}
+
     def of(self, rule: str) -> tuple[Finding, ...]:
         """The findings of the rule with this id, one for each group of subjects."""
         return tuple(finding for finding in self.findings if finding.rule == rule)

@@ -11,9 +11,11 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from policy.decision import Finding, Outcome
+from policy.facts import SubjectFact
+from policy.ledger_facts import LedgerFacts
 from policy.release import Release, cited
 
 Answer = Literal["yes", "no", "unknown"]
@@ -74,6 +76,37 @@ def answers(release: Release) -> tuple[Answered, ...]:
         _open(judged, asked=bool(scans)),
         _answered("rollback", plans, asked=bool(plans), missing="no rule asks for a rollback plan"),
     )
+
+
+def question_objects(answered: Iterable[Answered]) -> list[dict[str, Any]]:
+    """The questions as JSON objects, to stand inside another document; the evidence stands in the findings."""
+    return [
+        {
+            "id": each.id,
+            "question": each.question,
+            "answer": each.answer,
+            "good": each.good,
+            "why": each.why,
+            "rules": list(each.rules),
+        }
+        for each in answered
+    ]
+
+
+def recorded_answers(
+    findings: Iterable[Finding], *, policy_digest: str, environment: str, subjects: Iterable[tuple[str, str]]
+) -> tuple[tuple[Answered, ...], str]:
+    """The six answers of a recorded decision and their digest; `subjects` are (name, sha256)."""
+    release = Release(
+        policy="",
+        environment=environment,
+        submitter="",
+        subjects=tuple(SubjectFact(name=name, sha256=digest) for name, digest in subjects),
+        ledger=LedgerFacts(policy_digest=policy_digest, access_digest=""),
+        findings=tuple(findings),
+    )
+    answered = answers(release)
+    return answered, digest_of(answered, release)
 
 
 def digest_of(answered: Iterable[Answered], release: Release) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from signer.cli.denial import render_decision
 from signer.cli.options import READABLE, all_subjects, client_of, connection_options, settings_of, subject_options
 from signer.cli.output import Result, colour, mode_option
+from signer.cli.todo import render_todo
 from signer.client.request import evidence_of_file, signing_request
 
 EPILOG = """\b
@@ -38,7 +38,7 @@ def check(
     more_evidence: Sequence[Path],
     **flags: str | None,
 ) -> Result:
-    """Judge a request without signing: what is satisfied, what is missing.
+    """Judge a request without signing: what is left to do before the release, who does it, and with which command.
 
     Nothing is recorded and no key is used. Exit codes are those of `signer sign`.
     """
@@ -47,6 +47,4 @@ def check(
     items = [item for path in (*evidence, *more_evidence) for item in evidence_of_file(path)]
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
     decision = client_of(settings).check(request)
-    return Result(
-        name="allowed", members={"decision": decision}, story=render_decision(decision, paint=colour, every=True)
-    )
+    return Result(name="allowed", members={"decision": decision}, story=render_todo(decision, paint=colour))

@@ -29,6 +29,7 @@ Paint = Callable[[str, Literal["red", "green", "yellow"]], str]
 _GROUPS: tuple[tuple[str, str, str], ...] = (
     ("fail", "x", "failed"),
     ("unknown", "?", "unknown"),
+    ("frozen", "*", "frozen"),
     ("waiting", "…", "waiting"),
     ("waived", "~", "waived"),
     ("shadow", "i", "shadow"),
@@ -37,10 +38,12 @@ _GROUPS: tuple[tuple[str, str, str], ...] = (
 )
 """Outcome, its mark, its word in the count line; in the order in which people need them."""
 
-_BLOCKING = ("fail", "unknown", "waiting")
+BLOCKING = ("fail", "unknown", "frozen", "waiting")
+"""Outcomes that stand in the way, in the order of the answers' precedence."""
 _HEADS: Mapping[str, tuple[str, Literal["red", "green", "yellow"]]] = {
     "allow": ("ALLOWED", "green"),
     "deny": ("DENIED", "red"),
+    "frozen": ("FROZEN", "yellow"),
     "hold": ("WAITING", "yellow"),
 }
 _SHOWN_SUBJECTS = 10
@@ -57,16 +60,14 @@ def render_decision(
 ) -> str:
     """Text of a decision: what blocks it, or with `every` all findings; `rule` narrows it to one rule."""
     verdict = _text(document, "verdict")
-    head, name = _HEADS.get(verdict, (verdict.upper() or "NO VERDICT", "red"))
-    findings = [finding for finding in _list(document, "findings") if isinstance(finding, Mapping)]
-    lines = _heading(document, paint(head, name))
-    lines.append(" " + _counts(findings, document, outcome))
+    findings = findings_of(document)
+    lines = heading(document, paint=paint, outcome=outcome)
     shown = [finding for finding in findings if rule is None or _text(finding, "rule") == rule]
     if rule is not None and not shown:
         lines.append(f" no finding of the rule {clean(rule)}")
     blocks: list[str] = []
     for kind, mark, _ in _GROUPS:
-        if kind in _BLOCKING or kind in ("waived", "shadow") or every or rule is not None:
+        if kind in BLOCKING or kind in ("waived", "shadow") or every or rule is not None:
             blocks += [
                 line
                 for finding in shown
@@ -76,9 +77,30 @@ def render_decision(
     if blocks:
         lines += ["", *blocks]
     if every and rule is None:
-        lines += _matrix(document)
+        lines += summary(document)
     lines += _next(document, findings, verdict, explained=every or rule is not None)
     return "\n".join(lines)
+
+
+def heading(document: Mapping[str, Any], *, paint: Paint, outcome: Mapping[str, Any] | None = None) -> list[str]:
+    """Verdict, subjects, request, policy, and how many rules ended how."""
+    verdict = _text(document, "verdict")
+    findings = findings_of(document)
+    outcomes = {_text(finding, "outcome") for finding in findings}
+    if "frozen" in outcomes and not outcomes & {"fail", "unknown"}:
+        verdict = "frozen"
+    head, name = _HEADS.get(verdict, (verdict.upper() or "NO VERDICT", "red"))
+    return [*_heading(document, paint(head, name)), " " + _counts(findings, document, outcome)]
+
+
+def findings_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The findings that are objects."""
+    return [finding for finding in _list(document, "findings") if isinstance(finding, Mapping)]
+
+
+def summary(document: Mapping[str, Any]) -> list[str]:
+    """The earned level of each control, and the six questions with their answers."""
+    return [*_matrix(document), *_questions(document)]
 
 
 def short(digest: str) -> str:
@@ -160,6 +182,18 @@ def _matrix(document: Mapping[str, Any]) -> list[str]:
     return ["", f" levels   {', '.join(cells)}"]
 
 
+def _questions(document: Mapping[str, Any]) -> list[str]:
+    questions = [question for question in _list(document, "questions") if isinstance(question, Mapping)]
+    if not questions:
+        return []
+    lines = ["", f" answers  sha256:{short(_text(document, 'answers'))}"]
+    for question in questions:
+        mark = "+" if question.get("good") is True else "!"
+        lines.append(f" {mark} {clean(_text(question, 'answer')):<8} {clean(_text(question, 'question'))}")
+        lines.append(f"     {'':<6}{clean(_text(question, 'why'))}")
+    return lines
+
+
 def _next(
     document: Mapping[str, Any], findings: Sequence[Mapping[str, Any]], verdict: str, *, explained: bool
 ) -> list[str]:
@@ -170,9 +204,7 @@ def _next(
         return [" next     fix what is listed, then run `signer check` again with the same options"]
     lines = [" next     fix what is listed, then send the same request again; stored evidence is kept"]
     if not explained:
-        blocking = next(
-            (finding for kind in _BLOCKING for finding in findings if _text(finding, "outcome") == kind), {}
-        )
+        blocking = next((finding for kind in BLOCKING for finding in findings if _text(finding, "outcome") == kind), {})
         rule = f" --rule {clean(_text(blocking, 'rule'))}" if blocking else ""
         lines.append(f"          signer explain {clean(_text(document, 'request_id'))}{rule}")
     return lines

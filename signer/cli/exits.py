@@ -18,6 +18,7 @@ import click
 
 from signer.cli.denial import render_decision
 from signer.cli.output import Result, clean, colour
+from signer.cli.todo import render_todo
 from signer.client.problem import Answered, Problem
 from signer.errors import Malformed, Misconfigured, Refused, SignerError, Unavailable
 from signer.verify.checks import CheckFailed, render_failure
@@ -89,7 +90,8 @@ def result_of(fault: BaseException, *, debug: bool) -> Result:
         if fault.problem.decision is not None:
             members["decision"] = dict(fault.problem.decision)
         story = _answered(fault.problem, story)
-    return Result(name=NAMES.get(code, "error"), code=code, members=members, story=story)
+    name = "frozen" if isinstance(fault, Answered) and fault.problem.code == "frozen" else NAMES.get(code, "error")
+    return Result(name=name, code=code, members=members, story=story)
 
 
 def exit_code(fault: BaseException) -> int:
@@ -140,7 +142,9 @@ def _error(fault: BaseException) -> dict[str, str]:
 
 def _answered(problem: Problem, story: str) -> str:
     if problem.decision is not None:
-        return render_decision(problem.decision, paint=colour)
+        # Without a leaf it was a check.
+        render = render_decision if problem.decision.get("leaf") is not None else render_todo
+        return render(problem.decision, paint=colour)
     lines = [story]
     lines += [
         f"    {name:<9}{clean(str(violation[name]))}"

@@ -11,6 +11,7 @@ from typing import Any
 from policy import decision as verdicts
 from policy.document import Policy, parse_policy
 from policy.levels import matrix
+from policy.questions import question_objects, recorded_answers
 from policy.schema import PolicyError
 from signer.custodian.commands import NotSigned, OutcomeUnknown, Reply, Signed
 from signer.custodian.protocols import Reader, Receipts
@@ -33,6 +34,12 @@ def decision_answer(
     subjects: tuple[Subject, ...],
 ) -> bytes:
     """The decision document of a leaf; `index` is None for a check, which has none."""
+    questions, digest = recorded_answers(
+        decision.findings,
+        policy_digest=leaf.policy.digest,
+        environment=leaf.environment,
+        subjects=((subject.name, subject.sha256) for subject in subjects),
+    )
     return decision_document(
         request_id=leaf.request,
         time=parse_time(leaf.time, what="time of the decision"),
@@ -44,6 +51,8 @@ def decision_answer(
         subjects=subjects,
         findings=decision.findings,
         matrix=matrix(policy, decision),
+        questions=question_objects(questions),
+        answers=digest,
         leaf=index,
     )
 
@@ -51,13 +60,15 @@ def decision_answer(
 def recorded_answer(index: int, *, reader: Reader, receipts: Receipts) -> Reply | None:
     """The terminal answer that stands in the ledger for the decision at `index`; None when it has none (yet).
 
-    Signed, denied and unknown are terminal; a hold and a failed outcome are judged anew. Raises Unavailable for an
-    allow without outcome that nobody works on: its fate is open until the sweep closes it.
+    Signed, denied and unknown are terminal; a hold, a freeze and a failed outcome are judged anew. Raises Unavailable
+    for an allow without outcome that nobody works on: its fate is open until the sweep closes it.
     """
     leaf = decode_leaf(reader.leaf(index))
     assert isinstance(leaf, Decision)
     match verdicts.Verdict(leaf.verdict):
         case verdicts.Verdict.DENY:
+            if decode_decision(_kept(leaf.findings, reader)).frozen:
+                return None
             return NotSigned(request_id=leaf.request, leaf=index, decision=_replayed(leaf, index, reader))
         case verdicts.Verdict.HOLD:
             return None

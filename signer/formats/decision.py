@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The decision document, which answers carry and `GET /v1/decisions/{id}` serves; and the subjects document.
 
-    {"access":"<sha256>","environment":"release","findings":[…],"leaf":7,"matrix":{"build":"minimum",…},
-     "policy":{"digest":"<sha256>","name":"demo","version":1},"principal":"robot:ci","request_id":"…",
+    {"access":"<sha256>","answers":"<sha256>","environment":"release","findings":[…],"leaf":7,
+     "matrix":{"build":"minimum",…},"policy":{"digest":"<sha256>","name":"demo","version":1},"principal":"robot:ci",
+     "questions":[{"answer":"yes","good":true,"id":"digest","question":"…","rules":[…],"why":"…"}],"request_id":"…",
      "subjects":[{"digest":{"sha256":"…"},"name":"…"}],"time":"2026-11-23T10:00:00.000001Z",
      "type":"signing-authority/decision/v1","verdict":"deny"}
 
-`leaf` is null for a check, which is not recorded.
+`leaf` is null for a check, which is not recorded. `questions` are the six approval questions, answered from the
+findings; `answers` is the digest of the answers, which an approver signs.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ def decision_document(
     subjects: Sequence[Subject],
     findings: Sequence[Finding],
     matrix: Mapping[str, str | None],
+    questions: Sequence[Mapping[str, Any]],
+    answers: str,
     leaf: int | None,
 ) -> bytes:
     """Canonical JSON of one decision; `policy` is (name, version, digest), `access` a digest."""
@@ -53,6 +57,8 @@ def decision_document(
             "subjects": subject_objects(subjects),
             "findings": finding_objects(tuple(findings)),
             "matrix": dict(matrix),
+            "questions": [dict(question) for question in questions],
+            "answers": answers,
             "leaf": leaf,
         }
     )

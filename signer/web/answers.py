@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Replies of the custodian as answers, by one precedence.
 
-    any rule fails 403 denied · any rule unknown 409 evidence-missing · hold 202 waiting-for-approval
+    any rule fails 403 denied · any rule unknown 409 evidence-missing · frozen 423 frozen
+    · hold 202 waiting-for-approval
 
 A terminal answer is made of the reply alone, so that a replay is the same answer, byte for byte.
 """
@@ -108,21 +109,28 @@ def judged_problem(decision: bytes, *, request_id: str) -> Problem:
     """The problem for a decision that is no allow: all findings that stand in the way, failures first."""
     document = _read(decision)
     findings = document["findings"]
-    failing = [finding for finding in findings if finding["outcome"] == "fail"]
-    unknown = [finding for finding in findings if finding["outcome"] == "unknown"]
+    failing, unknown, frozen, waiting = (
+        [finding for finding in findings if finding["outcome"] == outcome]
+        for outcome in ("fail", "unknown", "frozen", "waiting")
+    )
     if failing:
         code, detail = "denied", f"{_rules(failing)} failed; nothing was signed"
     elif unknown:
         code, detail = "evidence-missing", f"{_rules(unknown)} cannot be decided; nothing was signed"
+    elif frozen:
+        code, detail = (
+            "frozen",
+            f"a freeze is in force: {_rules(frozen)}; nothing was signed",
+        )
     elif document["verdict"] == "hold":
-        code, detail = "waiting-for-approval", "every rule passed; approvals are missing"
+        code, detail = "waiting-for-approval", "only approvals are missing; nothing was signed"
     else:
         code, detail = "denied", "the policy allows nothing here; nothing was signed"
     return Problem(
         code,
         detail,
         request_id=request_id,
-        violations=tuple(_violation(finding) for finding in (*failing, *unknown)),
+        violations=tuple(_violation(finding) for finding in (*failing, *unknown, *frozen, *waiting)),
         members={"decision": document},
     )
 

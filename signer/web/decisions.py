@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from policy.decision import Verdict
 from policy.document import parse_policy
 from policy.levels import matrix
+from policy.questions import question_objects, recorded_answers
 from signer.domain.subject import Subject
 from signer.errors import Unavailable
 from signer.formats.canonical import canonical
@@ -76,6 +77,12 @@ def _document(application: Application, row: DecisionRow) -> bytes:
     """The decision document, made again from the leaf's documents."""
     decision = decode_decision(_stored(application, row.findings))
     subjects = parse_object(_stored(application, row.subjects), limit=MAX_DOCUMENT)["subjects"]
+    questions, digest = recorded_answers(
+        decision.findings,
+        policy_digest=row.policy.digest,
+        environment=row.environment,
+        subjects=((subject["name"], subject["digest"]["sha256"]) for subject in subjects),
+    )
     return decision_document(
         request_id=row.request_id,
         time=row.time,
@@ -87,6 +94,8 @@ def _document(application: Application, row: DecisionRow) -> bytes:
         subjects=[Subject.of(subject["name"], subject["digest"]) for subject in subjects],
         findings=decision.findings,
         matrix=matrix(parse_policy(_stored(application, row.policy.digest)), decision),
+        questions=question_objects(questions),
+        answers=digest,
         leaf=row.leaf,
     )
 

@@ -80,6 +80,7 @@ STATUS: Mapping[str, int] = {
     "denied": 403,
     "evidence-missing": 409,
     "outcome-unknown": 409,
+    "frozen": 423,
     "halted": 423,
     # It does not fit what is there.
     "access-renamed": 409,

@@ -62,6 +62,38 @@ def test_an_explanation_of_one_rule_shows_that_rule() -> None:
     assert "no finding of the rule NONE-1" in render(decision("deny", FINDINGS), rule="NONE-1")
 
 
+QUESTION = {
+    "id": "source",
+    "question": "Was it built from a reviewed and protected source change?",
+    "answer": "unknown",
+    "good": False,
+    "why": "no rule asks for reviews",
+    "rules": [],
+}
+
+
+def test_an_explanation_shows_the_six_answers_and_never_an_unknown_as_good() -> None:
+    text = render(decision("deny", FINDINGS, questions=[QUESTION], answers="9a" * 32), every=True)
+    assert " answers  sha256:9a9a9a9a9a9a…" in text
+    assert " ! unknown  Was it built from a reviewed and protected source change?" in text
+    assert "no rule asks for reviews" in text
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "head"),
+    [
+        (["pass", "frozen"], "deny", "FROZEN"),
+        (["frozen", "waiting"], "deny", "FROZEN"),
+        (["frozen", "unknown"], "deny", "DENIED"),
+        (["frozen", "fail"], "deny", "DENIED"),
+        (["pass", "waiting"], "hold", "WAITING"),
+    ],
+)
+def test_the_head_says_what_stands_in_the_way_first(outcomes: list[str], verdict: str, head: str) -> None:
+    findings = [finding(f"R-{index}", outcome) for index, outcome in enumerate(outcomes)]
+    assert render(decision(verdict, findings)).startswith(head)
+
+
 def test_an_outcome_is_told() -> None:
     text = render(decision("allow", FINDINGS[:1]), every=True, outcome={"status": "signed"})
     assert text.startswith("ALLOWED")
@@ -108,6 +140,12 @@ ANYTHING = st.recursive(
 @settings(max_examples=100)
 def test_a_document_of_any_shape_is_rendered(document: dict[str, Any]) -> None:
     assert isinstance(render(document, every=True), str)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(sorted(QUESTION)), ANYTHING)))
+@settings(max_examples=100)
+def test_questions_of_any_shape_are_rendered(questions: list[Any]) -> None:
+    assert isinstance(render(decision("deny", [], questions=questions), every=True), str)
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(finding("X", "fail"), ANYTHING)))

@@ -116,7 +116,7 @@ ENDINGS: dict[str, tuple[Exception, int, str]] = {
     "a rule fails": (answered(403, "denied", decision=FAILED), 10, "denied"),
     "a rule is unknown": (answered(409, "evidence-missing", decision=UNKNOWN), 12, "evidence-missing"),
     "waiting for approval": (answered(202, "waiting-for-approval", decision=decision("hold", [])), 11, "waiting"),
-    "frozen": (answered(423, "frozen", decision=decision("deny", [])), 13, "halted"),
+    "frozen": (answered(423, "frozen", decision=decision("deny", [])), 13, "frozen"),
     "no client certificate": (answered(401, "client-identity-required"), 4, "not-authorised"),
     "no grant": (answered(403, "not-authorised"), 4, "not-authorised"),
     "an unknown policy": (answered(404, "not-found"), 4, "not-authorised"),

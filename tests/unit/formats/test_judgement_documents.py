@@ -292,6 +292,8 @@ def test_the_decision_document_says_everything() -> None:
             subjects=subjects,
             findings=(FINDING,),
             matrix={"build": None, "source": "minimum"},
+            questions=[{"id": "digest", "answer": "yes"}],
+            answers="e" * 64,
             leaf=7,
         )
     )
@@ -307,6 +309,8 @@ def test_the_decision_document_says_everything() -> None:
         "subjects": [{"name": "shop", "digest": {"sha256": "a" * 64}}],
         "findings": json.loads(FINDINGS)["findings"],
         "matrix": {"build": None, "source": "minimum"},
+        "questions": [{"id": "digest", "answer": "yes"}],
+        "answers": "e" * 64,
         "leaf": 7,
     }
 

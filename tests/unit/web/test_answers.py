@@ -54,7 +54,11 @@ JUDGED: dict[str, tuple[bytes, int, str]] = {
     "a failure": (decision("deny", "pass", "fail"), 403, "denied"),
     "an unknown": (decision("deny", "pass", "unknown"), 409, "evidence-missing"),
     "a failure before an unknown": (decision("deny", "unknown", "fail"), 403, "denied"),
-    "a hold": (decision("hold", "pass"), 202, "waiting-for-approval"),
+    "a hold": (decision("hold", "pass", "waiting"), 202, "waiting-for-approval"),
+    "a freeze": (decision("deny", "pass", "frozen"), 423, "frozen"),
+    "a freeze before a hold": (decision("deny", "waiting", "frozen"), 423, "frozen"),
+    "a failure before a freeze": (decision("deny", "frozen", "fail"), 403, "denied"),
+    "an unknown before a freeze": (decision("deny", "frozen", "unknown"), 409, "evidence-missing"),
     "an unknown before a hold": (decision("hold", "unknown"), 409, "evidence-missing"),
     "nothing passed": (decision("deny"), 403, "denied"),
 }
@@ -70,7 +74,7 @@ def test_a_judgement_has_one_status(lasting_world: World, document: bytes, statu
         assert (answer.status_code, answer.json["type"]) == (status, PREFIX + code)
         assert answer.content_type == "application/problem+json"
         assert answer.json["decision"] == json.loads(document)
-        assert answer.json["retryable"] is (status == 202)
+        assert answer.json["retryable"] is (status in {202, 423})
 
 
 def test_every_finding_in_the_way_is_told_failures_first(lasting_world: World) -> None:

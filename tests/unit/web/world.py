@@ -29,6 +29,7 @@ from policy.engine import evaluate
 from policy.facts import Facts, RequestFacts, SubjectFact
 from policy.ledger_facts import LedgerFacts
 from policy.levels import matrix
+from policy.questions import question_objects, recorded_answers
 from signer.custodian.commands import (
     Check,
     Checked,
@@ -197,6 +198,12 @@ class Custodian:
             ledger=LedgerFacts(policy_digest=judge.policy_digest, access_digest=judge.access_digest),
         )
         decision = evaluate(policy, facts, now=NOW)
+        questions, digest = recorded_answers(
+            decision.findings,
+            policy_digest=policy.digest,
+            environment=judge.environment,
+            subjects=((subject.name, subject.sha256) for subject in subjects),
+        )
         document = decision_document(
             request_id=judge.request_id,
             time=NOW,
@@ -208,6 +215,8 @@ class Custodian:
             subjects=subjects,
             findings=decision.findings,
             matrix=matrix(policy, decision),
+            questions=question_objects(questions),
+            answers=digest,
             leaf=leaf,
         )
         return decision.verdict, document, facts, encode_findings(decision)
