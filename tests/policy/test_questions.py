@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.policy.factory import built, ran, reviewed, scanned, vulnerability
 from tests.policy.promotion import BREAK_GLASS, HUMAN, ROLLBACK, asked, held, ledger, plan, production, promoted
 
 
-def answered(*items: Item, rules: tuple[dict[str, object], ...] = (ROLLBACK, HUMAN)) -> dict[str, Answered]:
+def answered(*items: Item, rules: tuple[dict[str, Any], ...] = (ROLLBACK, HUMAN)) -> dict[str, Answered]:
     return {each.id: each for each in answers(held(production(*rules), asked(*items)))}
 
 
