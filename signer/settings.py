@@ -32,6 +32,9 @@
     module = "/usr/lib/softhsm/libsofthsm2.so"
     pin_file = "/etc/signer/pin"
 
+    [[aws_kms]]
+    region = "eu-central-1"
+
 Unknown keys are refused, paths are absolute, and no secret stands in the file: it names the files that hold them.
 """
 
@@ -39,21 +42,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from signer.errors import Misconfigured
+from signer.key_settings import AwsKmsSettings, KeySettings, TokenSettings
+from signer.settings_checks import check_absolute, check_distinct
 from signer.settings_shape import to_path, unknown_keys
 
 MAX_SETTINGS = 256 * 1024
 
 _ORIGIN = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._-]+)*")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BIND = re.compile(r"(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 
 
@@ -75,7 +77,7 @@ class LedgerSettings:
         _check_url("persons", self.persons)
         if self.database == self.persons:
             raise ValueError("database and persons are two databases: web reads the first and never the second")
-        _check_absolute(self)
+        check_absolute(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ class CustodianSettings:
             raise ValueError("queue is at least 1")
         if not 0 < self.token_deadline <= 60:  # noqa: PLR2004 - one minute is the bound itself
             raise ValueError("token_deadline is between 0 and 60 seconds")
-        _check_absolute(self)
+        check_absolute(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +140,7 @@ class WebSettings:
         for name in ("workers", "threads", "body_limit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1")
-        _check_absolute(self)
+        check_absolute(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,49 +163,7 @@ class DocumentSettings:
             raise ValueError("spool and store are two folders: web writes the first and never the second")
         if not 0 < self.limit <= self.quota <= self.total:
             raise ValueError("limit, quota and total grow in this order")
-        _check_absolute(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySettings:
-    """One key by name: where it is, the only purpose it serves, its algorithm."""
-
-    name: str
-    """The name by which environments of a policy choose the key."""
-    uri: str
-    """Where the key is (RFC 7512): token, object and id; never a PIN."""
-    purpose: Literal["statement"]
-    """The only use that the key may have."""
-    algorithm: Literal["ecdsa-p256-sha256"]
-    """Curve and digest of its signatures."""
-
-    def __post_init__(self) -> None:
-        _check_name("name", self.name)
-        if not self.uri.startswith("pkcs11:"):
-            raise ValueError("uri starts with pkcs11:")
-        if "pin-value" in self.uri or "pin-source" in self.uri:
-            raise ValueError("uri names no PIN; the token's pin_file does")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenSettings:
-    """One PKCS #11 token: its vendor module, the file with its PIN, its workers."""
-
-    label: str
-    """Label of the token, as key URIs name it."""
-    module: Path
-    """The vendor's PKCS #11 module."""
-    pin_file: Path
-    """File with the PIN, read by the token workers."""
-    workers: int = 1
-    """Processes that use the token, one session each; one is right for a fast local token."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that the vendor module reads; given to the token worker alone."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.workers <= 16:  # noqa: PLR2004 - the design's bound
-            raise ValueError("workers is between 1 and 16")
-        _check_absolute(self)
+        check_absolute(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,13 +178,18 @@ class Settings:
     documents: DocumentSettings | None = None
     keys: tuple[KeySettings, ...] = ()
     tokens: tuple[TokenSettings, ...] = ()
+    aws_kms: tuple[AwsKmsSettings, ...] = ()
 
     def __post_init__(self) -> None:
         if _ORIGIN.fullmatch(self.origin) is None:
             raise ValueError("origin is written HOST/PATH, without a scheme")
-        _check_distinct("keys", [key.name for key in self.keys])
-        _check_distinct("keys (uri)", [key.uri for key in self.keys])
-        _check_distinct("tokens", [token.label for token in self.tokens])
+        check_distinct("keys", [key.name for key in self.keys])
+        check_distinct("keys (uri)", [key.uri for key in self.keys])
+        check_distinct("tokens", [token.label for token in self.tokens])
+        check_distinct("aws_kms", [kms.region for kms in self.aws_kms])
+        for kms in self.aws_kms:
+            if kms.connect_timeout + kms.read_timeout >= self.custodian.token_deadline:
+                raise ValueError("connect_timeout and read_timeout of aws_kms end before custodian.token_deadline")
 
 
 def load_settings(path: Path | str) -> Settings:
@@ -261,23 +226,6 @@ def _misconfigured(path: Path, sentence: str) -> Misconfigured:
     return Misconfigured(
         "settings-invalid", f"{path} {sentence}", remedy="correct the file; `signer doctor --config FILE` checks it"
     )
-
-
-def _check_absolute(section: Any) -> None:
-    for entry in fields(section):
-        value = getattr(section, entry.name)
-        if isinstance(value, Path) and not value.is_absolute():
-            raise ValueError(f"{entry.name} is not an absolute path")
-
-
-def _check_name(what: str, value: str) -> None:
-    if _NAME.fullmatch(value) is None:
-        raise ValueError(f"{what} is letters, digits, '.', '_' and '-', at most 64")
-
-
-def _check_distinct(what: str, values: list[str]) -> None:
-    if len(set(values)) != len(values):
-        raise ValueError(f"{what} names one entry twice")
 
 
 def _check_url(what: str, url: str) -> None:

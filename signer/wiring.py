@@ -17,7 +17,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -27,9 +26,9 @@ from signer.custodian import administration, service
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import Activate, Command, Done, Failed, Status, StatusReport
 from signer.custodian.standing import Standing
-from signer.custodian.token_pool import TokenPlace
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
+from signer.devices import devices_of
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import parse_owner_act
@@ -44,11 +43,8 @@ from signer.ledger.reader import Reader, open_reader
 from signer.ledger.receipts import Receipts
 from signer.ledger.sequencer import Entry
 from signer.ledger.store import DocumentStore, Intake
-from signer.settings import Settings, TokenSettings
+from signer.settings import Settings
 from signer.telemetry.logs import open_log
-
-if TYPE_CHECKING:
-    from signer.keys.pkcs11 import Pkcs11Backend
 
 ADMIN_TIMEOUT = 60.0
 """Seconds for one administrative command; making a key in a real device takes a while."""
@@ -206,33 +202,9 @@ def _service(settings: Settings) -> service.Service:
         queue=custodian.queue,
         token_deadline=custodian.token_deadline,
         keys=tuple((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys),
-        tokens=tuple(
-            TokenPlace(
-                label=token.label,
-                module=token.module,
-                pin_file=token.pin_file,
-                workers=token.workers,
-                environment=token.environment,
-                lock=_token_lock(settings, token.label),
-            )
-            for token in settings.tokens
-        ),
+        devices=devices_of(settings),
         version=__version__,
     )
-
-
-def open_backend(settings: Settings, token: TokenSettings) -> Pkcs11Backend:
-    """Log in to one token from this process, for a diagnosis; raises KeyFault. Signs nothing."""
-    # Imported here: no other process of this program than a token worker loads the vendor binding.
-    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415 - loaded on use, so that others never load it
-
-    pin = token.pin_file.read_text("utf-8").strip()
-    return Pkcs11Backend(token.module, label=token.label, pin=pin, lock=_token_lock(settings, token.label))
-
-
-def _token_lock(settings: Settings, label: str) -> Path:
-    """Beside the record, where the custodian's user may write and nobody else does."""
-    return settings.ledger.guard.with_name(f"token-{sha256_hex(label.encode())[:12]}.lock")
 
 
 def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | None) -> int:

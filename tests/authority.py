@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -45,8 +46,9 @@ from signer.custodian.commands import (
 from signer.db.engine import open_engine
 from signer.dev import attestations
 from signer.dev.token import SoftToken, ensure_token
+from signer.domain.algorithm import parse_algorithm
 from signer.domain.subject import Subject
-from signer.errors import Unavailable
+from signer.errors import Misconfigured, Unavailable
 from signer.evidence.facts import Stored, evidence_facts, requested_source_digests
 from signer.evidence.verifier import (
     Evidence,
@@ -199,6 +201,21 @@ class LiveAuthority:
             else:
                 return
 
+    def kill_token_worker(self) -> None:
+        """End the worker of the token; the custodian starts another, which logs in and looks for its keys."""
+        assert self.process is not None
+        for child in psutil.Process(self.process.pid).children():
+            child.kill()
+
+    def refuses_to_start(self) -> str:
+        """Start the custodian, which must end with exit code 78; its last line."""
+        with pytest.raises(AssertionError):
+            self.start()
+        assert self.process is not None
+        assert self.process.wait(START) == 78
+        self.process = None
+        return self.log().strip().rsplit("\n", 1)[1]
+
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> int:
         """End the custodian; its exit code."""
         assert self.process is not None
@@ -308,7 +325,7 @@ class LiveAuthority:
                         kid=row.kid,
                         spki=row.spki,
                         purpose=row.purpose,
-                        algorithm=row.algorithm,
+                        algorithm=parse_algorithm(row.algorithm),
                         status="active" if status == "active" else "retired",
                         not_before=self.now,
                         not_after=None,
@@ -513,7 +530,11 @@ environment = {{SOFTHSM2_CONF = "{token.configuration}"}}
 def main(config: Path) -> int:
     from signer.wiring import run_custodian  # noqa: PLC0415 - loaded on use, so that others never load it
 
-    return run_custodian(load_settings(config), dev_supervisor=None)
+    try:
+        return run_custodian(load_settings(config), dev_supervisor=None)
+    except Misconfigured as fault:
+        sys.stderr.write(f"{fault}; {fault.remedy}\n")
+        return 78
 
 
 if __name__ == "__main__":

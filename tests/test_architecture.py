@@ -44,6 +44,8 @@ ROOMS: Mapping[str, str] = {
     # keys and the record
     "signer.keys": f"{FLOOR} signer.formats signer.keys cryptography",
     "signer.keys.pkcs11": f"{FLOOR} signer.formats signer.keys cryptography pkcs11",
+    "signer.keys.devices": "signer.keys msgspec",
+    "signer.keys.aws_kms": f"{FLOOR} signer.formats signer.keys boto3 botocore",
     "signer.db": f"{FLOOR} signer.db sqlalchemy alembic",
     "signer.ledger": f"{FLOOR} {MATHS} {RECORD} cryptography msgspec sqlalchemy",
     "signer.ledger.leaves": f"{FLOOR} signer.formats msgspec",
@@ -68,8 +70,12 @@ ROOMS: Mapping[str, str] = {
     "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
     " signer.ledger.reader signer.db.engine",
     # composition
-    "signer.settings": f"{FLOOR} signer.settings_shape msgspec",
+    "signer.settings": f"{FLOOR} signer.settings_checks signer.settings_shape signer.key_settings msgspec",
+    "signer.settings_checks": "",
     "signer.settings_shape": "",
+    "signer.key_settings": f"{FLOOR} signer.settings_checks",
+    "signer.devices": f"{FLOOR} signer.formats signer.settings signer.key_settings signer.keys"
+    " signer.custodian.token_pool",
     "signer.confinement": f"{FLOOR} signer.settings signer.ledger.leaves",
     "signer.wiring": "signer policy cryptography sqlalchemy",
     "signer.dev": "signer policy cryptography trustme yaml click rich",
@@ -83,6 +89,7 @@ OPERATOR_COMMANDS = tuple(
 ONE_PLACE: Mapping[str, str] = {
     "pkcs11": "signer.keys.pkcs11",
     "boto3": "signer.keys.aws_kms",
+    "botocore": "signer.keys.aws_kms",
     "sigstore": "signer.evidence.keyless",
 }
 """Vendor libraries, and the one module that may import each."""

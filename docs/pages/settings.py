@@ -33,7 +33,7 @@ OUTSIDE = """\
 
 def render() -> str:
     """The whole page."""
-    every = records("signer/settings.py")
+    every = records("signer/settings.py") | records("signer/key_settings.py")
     sections = [HEAD, _keys(every["Settings"], "At the top"), every["Settings"].text + "\n"]
     for field in every["Settings"].fields:
         name = field.annotation.removeprefix("tuple[").removesuffix(", ...]").removesuffix(" | None")

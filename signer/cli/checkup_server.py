@@ -16,13 +16,15 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signer.cli.checkup import Expectation, Line, certificate_lines, load_chain, run_check, secret_line
+from signer.custodian.token_pool import DevicePlace
+from signer.devices import devices_of
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.strict_json import parse_json
 from signer.ledger.continuity import verify_guard, verify_storage
 from signer.ledger.credential import load_ledger_key
 from signer.ledger.guard import Guard
 from signer.ledger.leaves import Genesis, decode_leaf
-from signer.settings import Settings, TokenSettings, load_settings
+from signer.settings import Settings, load_settings
 from signer.tlog.note import VerifierKey
 from signer.wiring import custodian_status, open_ledger_reader
 
@@ -49,7 +51,7 @@ def examine_server(path: Path, *, now: datetime) -> list[Line]:
         *_ledger_lines(loaded[0], now=now),
         *_document_lines(loaded[0]),
         *_custodian_lines(loaded[0]),
-        *(line for token in loaded[0].tokens for line in _token_lines(path, token)),
+        *_device_lines(path, loaded[0]),
     ]
 
 
@@ -206,27 +208,37 @@ def _custodian_lines(settings: Settings) -> Iterator[Line]:
         yield run_check(ready, answers if os.geteuid() in uids else stands)
 
 
-def _token_lines(path: Path, token: TokenSettings) -> Iterator[Line]:
-    yield secret_line(f"PIN of {token.label}", token.pin_file)
-    found: list[Line] = []
+def _device_lines(path: Path, settings: Settings) -> Iterator[Line]:
+    places: list[DevicePlace] = []
 
-    def look() -> tuple[bool, str]:
-        argv = [sys.executable, "-P", "-m", "signer.cli.checkup_token", str(path), token.label]
-        done = subprocess.run(  # noqa: S603 - no shell; the arguments are made here
-            argv,
-            env={**os.environ, **token.environment},
-            capture_output=True,
-            check=False,
-            timeout=TOKEN_TIMEOUT,
+    def read() -> tuple[bool, str]:
+        places.extend(devices_of(settings))
+        return True, ", ".join(place.name for place in places) or "none"
+
+    yield run_check(Expectation("devices", "tokens and regions that the settings name", "correct [[tokens]]"), read)
+    for place in places:
+        if place.pin_file is not None:
+            yield secret_line(f"PIN of {place.name}", place.pin_file)
+        found: list[Line] = []
+
+        def look(place: DevicePlace = place, found: list[Line] = found) -> tuple[bool, str]:
+            argv = [sys.executable, "-P", "-m", "signer.cli.checkup_token", str(path), place.name]
+            done = subprocess.run(  # noqa: S603 - no shell; the arguments are made here
+                argv,
+                env={**os.environ, **place.environment},
+                capture_output=True,
+                check=False,
+                timeout=TOKEN_TIMEOUT,
+            )
+            if done.returncode != 0:
+                return False, f"the look ended with {done.returncode}"
+            found.extend(Line(**line) for line in parse_json(done.stdout, limit=MAX_LOOK, what="look at a device"))
+            return True, "loads and answers"
+
+        yield run_check(
+            Expectation(f"library of {place.name}", "loads and answers", "install the vendor's module, or boto3"), look
         )
-        if done.returncode != 0:
-            return False, f"the look ended with {done.returncode}"
-        found.extend(Line(**line) for line in parse_json(done.stdout, limit=MAX_LOOK, what="look at a token"))
-        return True, f"{token.module} loads"
-
-    module = Expectation(f"module of {token.label}", f"{token.module} loads and answers", "install the vendor's module")
-    yield run_check(module, look)
-    yield from found
+        yield from found
 
 
 def _verifier(settings: Settings) -> VerifierKey:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `signer doctor` looks at in one token, in a process of its own: a vendor module may crash or hang.
+"""What `signer doctor` looks at in one device, in a process of its own: a vendor module may crash or hang.
 
-    python -P -m signer.cli.checkup_token SETTINGS LABEL      # prints a JSON array of lines
+    python -P -m signer.cli.checkup_token SETTINGS DEVICE      # prints a JSON array of lines
 
 No key signs anything here: a key is used for durable decisions alone.
 """
@@ -15,50 +15,42 @@ from dataclasses import asdict
 from pathlib import Path
 
 from signer.cli.checkup import Expectation, Line, run_check
+from signer.custodian.token_pool import DevicePlace
+from signer.devices import devices_of
 from signer.formats.spki import keyid
-from signer.keys.uri import parse_uri
-from signer.settings import KeySettings, Settings, TokenSettings, load_settings
-from signer.wiring import open_backend, open_ledger_reader
+from signer.keys.devices import open_backend
+from signer.keys.keyring import KeyPlace, keyring_of
+from signer.settings import Settings, load_settings
+from signer.wiring import open_ledger_reader
 
-MECHANISM = "ECDSA"
 
-
-def examine_token(settings: Settings, token: TokenSettings) -> Iterator[Line]:
-    """Login, mechanism, and each of its keys against the pin in the ledger."""
-    login = Expectation(
-        f"token {token.label}", "found by its label, and the PIN is right", "check [[tokens]] and the PIN"
-    )
+def examine_device(settings: Settings, place: DevicePlace) -> Iterator[Line]:
+    """Login, and each of its keys: mechanism, kind, protection, and the pin in the ledger."""
+    login = Expectation(place.name, "reached, and the login is right", "check [[tokens]] or [[aws_kms]], and the PIN")
     opened = []
 
     def look() -> tuple[bool, str]:
-        opened.append(open_backend(settings, token))
-        return True, f"logged in through {token.module}"
+        opened.append(open_backend(place.device))
+        return True, "logged in" if place.pin_file is not None else "a client stands ready"
 
     yield run_check(login, look)
     if not opened:
         return
     backend = opened[0]
-
-    def mechanism() -> tuple[bool, str]:
-        return MECHANISM in backend.mechanisms(), f"{len(backend.mechanisms())} mechanisms"
-
-    yield run_check(
-        Expectation(f"mechanism of {token.label}", f"CKM_{MECHANISM}", "use a token that signs digests with P-256"),
-        mechanism,
-    )
     with open_ledger_reader(settings) as reader:
         pins = {row.name: row.spki for row in reader.keys()}  # noqa: SIM118 - the reader is no mapping
-    for key in settings.keys:
-        if parse_uri(key.uri).token == token.label:
-
-            def pin(key: KeySettings = key) -> tuple[bool, str]:
-                spki = backend.public_key(parse_uri(key.uri))
-                recorded = pins.get(key.name)
-                if recorded is None:
-                    return False, f"{keyid(spki)}, which the ledger does not record"
-                return spki == recorded, keyid(spki)
-
+    keyring = keyring_of((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys)
+    for key in keyring.places.values():
+        if key.uri.device == place.name:
             recorded = pins.get(key.name)
+
+            def pin(key: KeyPlace = key, recorded: bytes | None = recorded) -> tuple[bool, str]:
+                found = backend.public_key(key.uri, key.algorithm)
+                told = f"{keyid(found.spki)}, {key.algorithm}, {found.protection}"
+                if recorded is None:
+                    return False, f"{told}; the ledger does not record it"
+                return found.spki == recorded, told
+
             wanted = "recorded in the ledger" if recorded is None else keyid(recorded)
             yield run_check(
                 Expectation(f"pin of key {key.name}", wanted, f"signer keys create {key.name} records a new key"), pin
@@ -66,10 +58,10 @@ def examine_token(settings: Settings, token: TokenSettings) -> Iterator[Line]:
 
 
 def main(arguments: list[str]) -> int:
-    """Examine one token and print what was found."""
+    """Examine one device and print what was found."""
     settings = load_settings(Path(arguments[1]))
-    token = next(token for token in settings.tokens if token.label == arguments[2])
-    sys.stdout.write(json.dumps([asdict(line) for line in examine_token(settings, token)]))
+    place = next(place for place in devices_of(settings) if place.name == arguments[2])
+    sys.stdout.write(json.dumps([asdict(line) for line in examine_device(settings, place)]))
     return 0
 
 

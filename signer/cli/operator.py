@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from signer.domain.algorithm import parse_algorithm
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.replay_record import (
     DecisionRecord,
@@ -86,7 +87,7 @@ def recorded(config: Path) -> tuple[bytes | None, bytes, tuple[TrustKey, ...]]:
                 kid=event.kid,
                 spki=event.spki,
                 purpose=event.purpose,
-                algorithm=event.algorithm,
+                algorithm=parse_algorithm(event.algorithm),
                 status="active",
                 not_before=event.time,
                 not_after=None,

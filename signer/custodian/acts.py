@@ -171,8 +171,8 @@ class Acts:
         look = next(self._tickets)
         # A recorded key is never made anew: its pin would stay with the lost one.
         generate = command.generate and command.name not in standing.pins
-        if not self._tokens.locate(look, place.uri, generate=generate):
-            raise Unavailable("token-unavailable", f"no token named {place.uri.token} is configured")
+        if not self._tokens.locate(look, place, generate=generate):
+            raise Unavailable("token-unavailable", f"no device named {place.uri.device} is configured")
         self._locating[look] = (ticket, place, who)
 
     def hear(self, event: KeyLocated, *, stand: Callable[[], Standing], now: datetime) -> tuple[int, Act | Reply]:
@@ -189,7 +189,7 @@ class Acts:
         """The record of a key; the same key again answers with its first leaf. Raises the three families."""
         if not event.spki:
             raise Unavailable(
-                event.code, event.detail, remedy="look at the token's objects, or let the key be made there"
+                event.code, event.detail, remedy=event.remedy or "look at the device, or let the key be made there"
             )
         events = self._reader.keys()
         for row in events:

@@ -176,8 +176,7 @@ class Authority:
         # An ALLOW that no key can honour now is not written: nothing is decided, and the caller tries again.
         keys: tuple[PinnedKey, ...] = ()
         if verdict.decision.verdict is verdicts.Verdict.ALLOW:
-            environment = verdict.policy.environments[verdict.leaf.environment]
-            keys = self._signing.keys_for(environment, standing=standing, now=verdict.time)
+            keys = self._signing.keys_of(verdict, standing=standing)
         # 6  Append, with this turn's commit.
         record = Judged(claim=claim, verdict=verdict, keys=keys, begin_by=begin_by, entries=(entry,))
         self._commit.add(record, touched=(key for item in question.considered.new for key in item.subjects))

@@ -18,7 +18,7 @@ from signer.custodian.signing import Signing
 from signer.errors import Misconfigured, Refused, SignerError, Unavailable
 from signer.telemetry.logs import Log
 
-_CODES = {"stale": "stale", "payload": "internal"}
+_CODES = {"stale": "stale", "payload": "internal", "key-throttled": "key-throttled"}
 """What a caller is told of a failed outcome; every other reason is about the token."""
 
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bytes that get signed: built here from the decision alone, never taken from anyone (invariants I2 and I4).
 
-statement (VSA) ▸ PAE(application/vnd.in-toto+json, statement) ▸ sha256: the 32 bytes that go to a token
+statement (VSA) ▸ PAE(application/vnd.in-toto+json, statement) ▸ digest of the key's algorithm: what goes to a device
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +34,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """One output: what is signed, and the digest of its PAE."""
+    """One output: what is signed, and how it is called."""
 
     format: str
     payload_type: str
@@ -46,12 +45,12 @@ class Payload:
         """Digest of the payload, as the outcome leaf names it."""
         return sha256_hex(self.payload)
 
-    def digest(self) -> bytes:
-        """The 32 bytes that a key signs."""
-        return hashlib.sha256(dsse.pae(self.payload_type, self.payload)).digest()
+    def pae(self) -> bytes:
+        """The message that a signature covers."""
+        return dsse.pae(self.payload_type, self.payload)
 
     def signed(self, *, kid: str, signature: bytes) -> bytes:
-        """The Sigstore bundle around the payload and its DER signature."""
+        """The Sigstore bundle around the payload and its signature."""
         return bundle.build_bundle(payload_type=self.payload_type, payload=self.payload, keyid=kid, signature=signature)
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Protocol
 
 from signer.custodian.token_events import SigningJob
-from signer.keys.keyring import PinnedKey
-from signer.keys.uri import KeyUri
+from signer.errors import Unavailable
+from signer.keys.keyring import KeyPlace, PinnedKey
 from signer.ledger.documents import StoredDocument
 from signer.ledger.rows import (
     ActiveDocument,
@@ -92,14 +92,14 @@ class Receipts(Protocol):
 class Tokens(Protocol):
     """The token workers."""
 
-    def unavailable(self, key: PinnedKey) -> str:
-        """Why a key cannot be used now; empty when it can, or soon can."""
+    def hindrance(self, key: PinnedKey) -> Unavailable | None:
+        """Why a key cannot be used now, as the error to answer; None when it can, or soon can."""
 
     def submit(self, job: SigningJob) -> None:
         """Queue one job; its end comes back as an event."""
 
-    def locate(self, ticket: int, uri: KeyUri, *, generate: bool) -> bool:
-        """Look for, or make, a key; its SPKI comes back as an event. False when no such token is configured."""
+    def locate(self, ticket: int, place: KeyPlace, *, generate: bool) -> bool:
+        """Look for, or make, a key; its SPKI comes back as an event. False when no such device is configured."""
 
     def set_stop(self, *, stopped: bool) -> None:
         """Stop all key calls at once, or let them go on."""

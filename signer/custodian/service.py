@@ -27,12 +27,15 @@ from signer.custodian.server import Server
 from signer.custodian.signing import Signing
 from signer.custodian.standing import load_standing
 from signer.custodian.stowing import Stowing
-from signer.custodian.token_pool import TokenPlace, TokenPool
+from signer.custodian.token_pool import DevicePlace, TokenPool
 from signer.custodian.tokens import Tokens
 from signer.errors import Misconfigured, Unavailable
 from signer.keys.keyring import KeyPlace, Keyring, keyring_of
 from signer.ledger.store import Intake
 from signer.telemetry.logs import Log
+
+SETTLE_NS = 10_000_000_000
+"""How long a start waits for the first word of each device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class Service:
     """Seconds."""
     keys: Collection[tuple[str, str, str, str]]
     """(name, URI, purpose, algorithm)."""
-    tokens: Collection[TokenPlace]
+    devices: Collection[DevicePlace]
     version: str
     """Of this software; stands in payloads."""
 
@@ -85,13 +88,13 @@ def serve(
     if intake is not None and (removed := intake.prepare(lambda digest: reader.evidence(digest) is not None)):
         log.warning("documents without a leaf removed", count=removed)
     keyring = keyring_of(service.keys)
-    labels = {token.label for token in service.tokens}
+    devices = {device.name for device in service.devices}
     for place in keyring.places.values():
-        if place.uri.token not in labels:
+        if place.uri.device not in devices:
             raise Misconfigured(
                 "settings-invalid",
-                f"key {place.name} is in token {place.uri.token}, which no [[tokens]] entry names",
-                remedy="add the token's module and PIN file to the settings",
+                f"key {place.name} is in {place.uri.device}, which no [[tokens]] or [[aws_kms]] entry names",
+                remedy="add the token's module and PIN file, or the region, to the settings",
             )
     with closing(selectors.DefaultSelector()) as selector:
         tokens = Tokens(_pools(service, keyring=keyring, reader=reader, clock=clock, log=log), selector=selector)
@@ -113,7 +116,11 @@ def serve(
         )
         authority.recover()
         with closing(tokens):
-            tokens.turn(())
+            faults = _meet(tokens, selector=selector, clock=clock)
+            # A wrong key halts signing first: whatever is done about it, it stands in the ledger (invariant I12).
+            authority.turn((), tokens.take_events())
+            if faults:
+                raise _unusable(faults, log=log)
             server = Server(
                 _listeners(service),
                 authority=authority,
@@ -132,7 +139,7 @@ def serve(
 def _pools(
     service: Service, *, keyring: Keyring, reader: Reader, clock: SystemClock, log: Log
 ) -> Mapping[str, TokenPool]:
-    def pins(label: str) -> tuple[tuple[KeyPlace, bytes], ...]:
+    def pins(device: str) -> tuple[tuple[KeyPlace, bytes], ...]:
         try:
             events = reader.keys()
         except Unavailable:
@@ -142,13 +149,33 @@ def _pools(
         return tuple(
             (place, recorded[place.name])
             for place in keyring.places.values()
-            if place.uri.token == label and place.name in recorded
+            if place.uri.device == device and place.name in recorded
         )
 
     return {
-        place.label: TokenPool(place, pins=pins, deadline=service.token_deadline, monotonic=clock.monotonic, log=log)
-        for place in service.tokens
+        place.name: TokenPool(place, pins=pins, deadline=service.token_deadline, monotonic=clock.monotonic, log=log)
+        for place in service.devices
     }
+
+
+def _meet(tokens: Tokens, *, selector: selectors.BaseSelector, clock: SystemClock) -> list[Misconfigured]:
+    """Start the workers and hear what they found; what only a person can end.
+
+    A device that cannot be reached, or does not answer in time, is none of it: it is waited for while serving.
+    """
+    deadline = clock.monotonic() + SETTLE_NS
+    tokens.turn(())
+    while not tokens.settled and clock.monotonic() < deadline:
+        tokens.turn([key.data for key, _ in selector.select(0.1)])
+    return tokens.misconfigurations()
+
+
+def _unusable(faults: list[Misconfigured], *, log: Log) -> Misconfigured:
+    for fault in faults:
+        log.error("key or device unusable", code=fault.code, detail=fault.detail, remedy=fault.remedy)
+    first = faults[0]
+    others = f" (and {len(faults) - 1} more in the log)" if len(faults) > 1 else ""
+    return Misconfigured(first.code, f"{first.detail}{others}", remedy=first.remedy)
 
 
 def _listeners(service: Service) -> tuple[Listener, Listener]:

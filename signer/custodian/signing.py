@@ -14,12 +14,13 @@ from datetime import datetime
 from itertools import count
 
 from policy.document import Environment
-from signer.custodian.payloads import PURPOSES, Identity, build_payloads
+from signer.custodian.payloads import PURPOSES, Identity, Payload, build_payloads
 from signer.custodian.protocols import Tokens
-from signer.custodian.records import Ended, Flight, Judged
+from signer.custodian.records import Ended, Flight, Judged, Verdict
 from signer.custodian.standing import Standing
 from signer.custodian.token_events import JobEnded, SigningJob
-from signer.errors import SignerError, Unavailable
+from signer.domain.algorithm import key_input
+from signer.errors import Malformed, SignerError, Unavailable
 from signer.formats import bundle
 from signer.formats.rfc3339 import format_time
 from signer.keys.keyring import Keyring, PinnedKey
@@ -59,9 +60,9 @@ class Signing:
         )
         for key in keys:
             _require_trusted(key, standing=standing, now=now)
-            reason = self._token_pools.unavailable(key)
-            if reason:
-                raise Unavailable("token-unavailable", reason, remedy="the operator looks at the token; try again")
+            hindrance = self._token_pools.hindrance(key)
+            if hindrance is not None:
+                raise hindrance
         return keys
 
     def problem(self, name: str, *, standing: Standing, now: datetime) -> str:
@@ -72,7 +73,8 @@ class Signing:
             _require_trusted(key, standing=standing, now=now)
         except Unavailable as fault:
             return fault.detail
-        return self._token_pools.unavailable(key)
+        hindrance = self._token_pools.hindrance(key)
+        return "" if hindrance is None else hindrance.detail
 
     def begin(self, judged: Judged, *, index: int, halted: bool) -> None:
         """Call the keys of a decision whose ALLOW leaf is durable at `index`."""
@@ -85,17 +87,7 @@ class Signing:
             return
         # … build the payloads from the decision alone …
         try:
-            payloads = build_payloads(
-                identity=self._identity,
-                policy=verdict.policy,
-                environment=verdict.leaf.environment,
-                subjects=verdict.subjects,
-                facts=verdict.facts,
-                decision=verdict.decision,
-                request_id=verdict.leaf.request,
-                time=verdict.time,
-                evidence=verdict.evidence,
-            )
+            payloads = self._payloads(verdict)
         except (SignerError, ValueError) as fault:
             self._landed.append((flight, "payload", f"no payload could be built: {type(fault).__name__}"))
             return
@@ -104,9 +96,40 @@ class Signing:
         for position, (payload, key) in enumerate(flight.outputs):
             ticket = next(self._tickets)
             self._jobs[ticket] = (flight, position)
-            self._token_pools.submit(
-                SigningJob(ticket=ticket, key=key, digest=payload.digest(), begin_by=judged.begin_by)
-            )
+            data = key_input(key.place.algorithm, payload.pae())
+            self._token_pools.submit(SigningJob(ticket=ticket, key=key, data=data, begin_by=judged.begin_by))
+
+    def keys_of(self, verdict: Verdict, *, standing: Standing) -> tuple[PinnedKey, ...]:
+        """The keys that will honour an ALLOW; raises what `keys_for` raises.
+
+        Raises Malformed("payload-too-large") for a statement too long for a key that signs whole messages.
+        """
+        environment = verdict.policy.environments[verdict.leaf.environment]
+        keys = self.keys_for(environment, standing=standing, now=verdict.time)
+        if all(key.place.message_limit is None for key in keys):
+            return keys
+        for payload, key in zip(self._payloads(verdict), keys, strict=True):
+            size, limit = len(payload.pae()), key.place.message_limit
+            if limit is not None and size > limit:
+                raise Malformed(
+                    "payload-too-large",
+                    f"the statement has {size} bytes, and key {key.place.name} signs at most {limit} with Ed25519",
+                    remedy="name fewer subjects in one request, or give the environment a key of another algorithm",
+                )
+        return keys
+
+    def _payloads(self, verdict: Verdict) -> tuple[Payload, ...]:
+        return build_payloads(
+            identity=self._identity,
+            policy=verdict.policy,
+            environment=verdict.leaf.environment,
+            subjects=verdict.subjects,
+            facts=verdict.facts,
+            decision=verdict.decision,
+            request_id=verdict.leaf.request,
+            time=verdict.time,
+            evidence=verdict.evidence,
+        )
 
     def hear(self, event: JobEnded) -> None:
         """Take the end of one key call."""

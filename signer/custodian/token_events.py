@@ -10,11 +10,12 @@ from signer.keys.keyring import PinnedKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningJob:
-    """32 bytes for one pinned key; `ticket` is the asker's name for it."""
+    """One input for one pinned key; `ticket` is the asker's name for it."""
 
     ticket: int
     key: PinnedKey
-    digest: bytes
+    data: bytes
+    """As `signer.domain.algorithm.key_input` makes it."""
     begin_by: int
     """CLOCK_MONOTONIC nanoseconds after which the key must not be called."""
     attempts: int = 0
@@ -23,7 +24,7 @@ class SigningJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnded:
-    """How one signing job ended: `signed` with the DER signature, `failed`, or `unknown`."""
+    """How one signing job ended: `signed` with the signature, `failed`, or `unknown`."""
 
     ticket: int
     status: str
@@ -41,6 +42,7 @@ class KeyLocated:
     spki: bytes
     code: str
     detail: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,16 @@
     custodian → worker   start, then sign (several jobs), locate
     worker → custodian   ready or fault, then signed (several results), located
 
-A job carries 32 bytes to sign, the place of the key and its pin; never a payload, never a name to resolve.
+A job carries a key's input (a digest; the message itself for Ed25519 alone), the place of the key and its pin;
+never a name to resolve.
 """
 
 from __future__ import annotations
 
 import msgspec
+
+from signer.domain.algorithm import Algorithm
+from signer.keys.devices import Device
 
 MAX_FRAME = 1024 * 1024
 BOARD_SIZE = 16
@@ -23,23 +27,22 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Start(_Message, frozen=True, kw_only=True, tag="start"):
-    """First message: where the token is. The worker reads the PIN from its file itself."""
+    """First message: where the device is. The worker reads PINs and credentials from their files itself."""
 
-    module: str
-    label: str
-    pin_file: str
-    lock: str
-    keys: tuple[tuple[str, bytes], ...]
-    """(uri, pinned SPKI) of each key to find at once."""
+    device: Device
+    keys: tuple[tuple[str, Algorithm, bytes], ...]
+    """(uri, algorithm, pinned SPKI) of each key to find at once."""
 
 
 class Job(_Message, frozen=True, kw_only=True, tag="job"):
-    """One digest to sign; `number` grows by one with each job that this worker gets."""
+    """One input to sign; `number` grows by one with each job that this worker gets."""
 
     number: int
     uri: str
+    algorithm: Algorithm
     spki: bytes
-    digest: bytes
+    data: bytes
+    """As `signer.domain.algorithm.key_input` makes it."""
     begin_by: int
     """CLOCK_MONOTONIC nanoseconds after which the key must not be called any more."""
 
@@ -54,14 +57,26 @@ class Locate(_Message, frozen=True, kw_only=True, tag="locate"):
     """Find the key at `uri`, or make it when it is missing and `generate` says so."""
 
     uri: str
+    algorithm: Algorithm
     generate: bool
 
 
-class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
-    """Logged in; each key that could not be used, with its code and sentence."""
+class Problem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why one key cannot be used."""
 
-    problems: tuple[tuple[str, str, str], ...]
-    """(uri, code, detail)."""
+    uri: str
+    code: str
+    detail: str
+    remedy: str
+
+
+class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
+    """Logged in; what was found of each key."""
+
+    found: tuple[tuple[str, str], ...]
+    """(uri, how it is protected) of each key that can be used."""
+    problems: tuple[Problem, ...]
+    """Of each key that cannot."""
 
 
 class Result(_Message, frozen=True, kw_only=True, tag="result"):
@@ -69,10 +84,11 @@ class Result(_Message, frozen=True, kw_only=True, tag="result"):
 
     number: int
     signature: bytes
-    """DER, verified under the pin; empty when the job failed."""
+    """Verified under the pin; empty when the job failed."""
     code: str
     """Empty when signed; otherwise the slug of the fault."""
     detail: str
+    remedy: str
     scope: str
     touched: bool
     """The key may have been used although no signature came out."""
@@ -91,8 +107,10 @@ class Located(_Message, frozen=True, kw_only=True, tag="located"):
 
     uri: str
     spki: bytes
+    protection: str
     code: str
     detail: str
+    remedy: str
 
 
 class Fault(_Message, frozen=True, kw_only=True, tag="fault"):

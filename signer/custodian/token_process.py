@@ -4,7 +4,8 @@
     STARTING ──ready──▶ IDLE ──sign / locate──▶ BUSY ──last result──▶ IDLE
         └───────────────── hang-up, kill, deadline ─────────────────▶ gone
 
-At most one ask is outstanding, so a frame to an idle worker always fits into the socket's buffer.
+A worker of one thread has at most one ask outstanding, and answers its jobs in order. One of several threads has a
+job for each of them, answered as they end.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,19 +33,21 @@ _decoder = msgspec.msgpack.Decoder(FromWorker)
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    number: int
     job: SigningJob
+    at: int
 
 
 class TokenProcess:
     """A spawned worker. Never forked: a vendor module must not be loaded when a process forks."""
 
-    def __init__(self, start: Start, *, environment: Mapping[str, str], now: int) -> None:
+    def __init__(self, start: Start, *, environment: Mapping[str, str], now: int, threads: int = 1) -> None:
         self._channel, theirs = socket.socketpair()
         descriptor = os.memfd_create("token-worker-board")
         os.ftruncate(descriptor, BOARD_SIZE)
         self._board = mmap.mmap(descriptor, BOARD_SIZE)
-        self._asked: deque[_Asked] = deque()
+        self._asked: dict[int, _Asked] = {}
+        self._threads = threads
+        self._unsent = bytearray()
         self._number = 0
         self._reader = FrameReader(limit=MAX_FRAME)
         with theirs:
@@ -90,32 +92,53 @@ class TokenProcess:
         """Owing an answer, its first included."""
         return not self.idle
 
+    @property
+    def free(self) -> int:
+        """How many asks it can take now."""
+        if not self.ready or (self.locating is not None and self._threads == 1):
+            return 0
+        return max(0, self._threads - len(self._asked))
+
+    @property
+    def may_look(self) -> bool:
+        """Whether it can look at a key now."""
+        return self.ready and self.locating is None and (self._threads > 1 or not self._asked)
+
+    @property
+    def silent_since(self) -> int:
+        """Since when it owes what it should have said, CLOCK_MONOTONIC nanoseconds: a deep queue is not a hang."""
+        if self._threads == 1 or not self._asked:
+            return self.heard
+        # Each thread has its own job: the others' answers excuse none.
+        return next(iter(self._asked.values())).at
+
+    @property
+    def unsent(self) -> bool:
+        """Whether part of an ask waits for room in the socket's buffer."""
+        return bool(self._unsent)
+
     def set_stop(self, *, stopped: bool) -> None:
         """Tell the worker through the board that signing is halted, or goes on."""
         self._board[BOARD_STOP] = int(stopped)
 
     def sign(self, jobs: Sequence[SigningJob], *, now: int) -> None:
-        """Ask an idle worker for signatures, in order."""
+        """Ask for signatures, in order; no more than `free` of a worker of several threads."""
+        asked = []
         for job in jobs:
             self._number += 1
-            self._asked.append(_Asked(self._number, job))
-        self.heard = now
-        self._send(
-            encode_frame(
-                Sign(
-                    jobs=tuple(
-                        Job(
-                            number=asked.number,
-                            uri=str(asked.job.key.place.uri),
-                            spki=asked.job.key.pin.spki,
-                            digest=asked.job.digest,
-                            begin_by=asked.job.begin_by,
-                        )
-                        for asked in self._asked
-                    )
+            self._asked[self._number] = _Asked(job, now)
+            asked.append(
+                Job(
+                    number=self._number,
+                    uri=str(job.key.place.uri),
+                    algorithm=job.key.place.algorithm,
+                    spki=job.key.pin.spki,
+                    data=job.data,
+                    begin_by=job.begin_by,
                 )
             )
-        )
+        self.heard = now
+        self._send(encode_frame(Sign(jobs=tuple(asked))))
 
     def locate(self, ask: Locate, *, now: int) -> None:
         """Ask an idle worker for the key at a place."""
@@ -125,9 +148,10 @@ class TokenProcess:
 
     def answered(self, number: int) -> SigningJob:
         """The job that a result is about; raises Malformed when it was never asked."""
-        if not self._asked or self._asked[0].number != number:
+        first = next(iter(self._asked), 0)
+        if number not in self._asked or (self._threads == 1 and number != first):
             raise Malformed("malformed-frame", "the token worker answered what it was not asked")
-        return self._asked.popleft().job
+        return self._asked.pop(number).job
 
     def measure(self, count: int, *, elapsed: int) -> None:
         """Learn the pace from `count` results that took the worker `elapsed` nanoseconds."""
@@ -164,8 +188,8 @@ class TokenProcess:
             dead = False
         started = int.from_bytes(self._board[:8], "little") if dead else self._number
         self._board.close()
-        touched = [asked.job for asked in self._asked if asked.number <= started]
-        untouched = [asked.job for asked in self._asked if asked.number > started]
+        touched = [asked.job for number, asked in self._asked.items() if number <= started]
+        untouched = [asked.job for number, asked in self._asked.items() if number > started]
         self._asked.clear()
         return touched, untouched
 
@@ -174,12 +198,17 @@ class TokenProcess:
         """Whether the process was reaped."""
         return self._process.poll() is not None
 
-    def _send(self, frame: bytearray) -> None:
+    def flush(self) -> None:
+        """Send what did not fit before; the messages of Ed25519 may be larger than the socket's buffer."""
         try:
-            sent = self._channel.send(frame)
+            while self._unsent:
+                del self._unsent[: self._channel.send(self._unsent)]
+        except BlockingIOError:
+            return
         except OSError:
             # It hung up: the next receive sees that, and `end` finds its jobs unstarted.
-            return
-        if sent != len(frame):
-            # Cannot happen to an idle worker within the bounds of an ask; its death is noticed like any other.
-            self._process.kill()
+            self._unsent.clear()
+
+    def _send(self, frame: bytearray) -> None:
+        self._unsent += frame
+        self.flush()

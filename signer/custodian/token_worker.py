@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A token worker: one process, one vendor module, one session (`python -m signer.custodian.token_worker`).
+"""A token worker: one process for one device (`python -m signer.custodian.token_worker`).
 
     argv: SOCKET-FD BOARD-FD PARENT-PID
 
-It reads the PIN itself, finds each key anew at start, compares it with its pin, and verifies every signature
-under the pinned key before it answers (invariant I11). Vendor code that crashes or hangs costs this process
-alone. It ends when the custodian does.
+A PKCS #11 module is used from one thread and one session; AWS KMS from several threads. It reads the PIN itself,
+finds each key anew at start, compares it with its pin, and verifies every signature under the pinned key before it
+answers (invariant I11). Vendor code that crashes or hangs costs this process alone. It ends when the custodian does.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -31,6 +32,7 @@ from signer.custodian.token_messages import (
     Job,
     Locate,
     Located,
+    Problem,
     Ready,
     Result,
     Sign,
@@ -38,11 +40,13 @@ from signer.custodian.token_messages import (
     Start,
     ToWorker,
 )
-from signer.keys.backend import KeyBackend, KeyFault, Scope
+from signer.domain.algorithm import Algorithm
+from signer.errors import Malformed
+from signer.keys.backend import FoundKey, KeyBackend, KeyFault, Scope
+from signer.keys.devices import KmsDevice, open_backend
 from signer.keys.keyring import PinCheck
 from signer.keys.uri import parse_uri
 
-MAX_PIN = 256
 FLUSH_AFTER_NS = 500_000
 """Results wait at most this long for the rest of their batch: fast tokens answer in batches, slow ones at once."""
 _PR_SET_PDEATHSIG = 1
@@ -54,10 +58,17 @@ class Board:
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, BOARD_SIZE)
+        self._lock = threading.Lock()
+        self._started = 0
 
     def start(self, number: int) -> None:
-        """Say that job `number` is about to touch its key: from here on its fate is unknown until it answers."""
-        self._map[:8] = number.to_bytes(8, "little")
+        """Say that job `number` is about to touch its key: from here on its fate is unknown until it answers.
+
+        Of several threads the highest number stands: an earlier job that waits yet counts as begun as well.
+        """
+        with self._lock:
+            self._started = max(self._started, number)
+            self._map[:8] = self._started.to_bytes(8, "little")
 
     @property
     def stopped(self) -> bool:
@@ -66,72 +77,86 @@ class Board:
 
 
 class TokenWorker:
-    """Signs what it is asked, with the keys of one backend."""
+    """Signs what it is asked, with the keys of one backend; from several threads where the backend allows it."""
 
     def __init__(self, backend: KeyBackend, *, board: Board) -> None:
         self._backend = backend
         self._board = board
         self._pins: dict[str, PinCheck] = {}
 
-    def find(self, uri: str, spki: bytes) -> PinCheck:
-        """Find the key at `uri` and compare it with its pin; raises KeyFault."""
+    def find(self, uri: str, algorithm: Algorithm, spki: bytes) -> PinCheck:
+        """The key at `uri`, looked up once and compared with its pin; raises KeyFault."""
         pin = self._pins.get(uri)
-        if pin is None or pin.spki != spki:
-            pin = PinCheck(spki, uri=parse_uri(uri))
-            pin.check_found(self._backend.public_key(pin.uri))
-            self._pins[uri] = pin
+        if pin is None or pin.spki != spki or pin.algorithm != algorithm:
+            pin, _ = self._look(uri, algorithm, spki)
         return pin
 
-    def prepare(self, keys: tuple[tuple[str, bytes], ...]) -> Ready:
+    def prepare(self, keys: tuple[tuple[str, Algorithm, bytes], ...]) -> Ready:
         """Find every recorded key; one that cannot be used does not stop the others."""
-        problems = []
-        for uri, spki in keys:
+        found, problems = [], []
+        for uri, algorithm, spki in keys:
             try:
-                self.find(uri, spki)
+                found.append((uri, self._look(uri, algorithm, spki)[1].protection))
             except KeyFault as fault:
-                if fault.scope is not Scope.KEY:
+                if _ends_worker(fault.scope):
                     raise
-                problems.append((uri, fault.code, fault.detail))
-        return Ready(problems=tuple(problems))
+                problems.append(Problem(uri=uri, code=fault.code, detail=fault.detail, remedy=fault.remedy))
+        return Ready(found=tuple(found), problems=tuple(problems))
 
     def sign(self, job: Job) -> Result:
-        """Sign one digest and verify the signature under the pin."""
+        """Sign one input and verify the signature under the pin."""
         try:
-            pin = self.find(job.uri, job.spki)
+            pin = self.find(job.uri, job.algorithm, job.spki)
             # The last look before the key: a halt or a late job uses no key (invariant I1, signing cycle step 7).
             if self._board.stopped:
                 return _failed(job, "halted", "signing was halted before the key was called")
             if time.monotonic_ns() > job.begin_by:
                 return _failed(job, "stale", "the key was not called in time")
             self._board.start(job.number)
-            signature = self._backend.sign_digest(pin.uri, job.digest)
-            pin.verify_own(job.digest, signature)
+            signature = self._backend.sign(pin.uri, pin.algorithm, job.data)
+            pin.verify_own(job.data, signature)
         except KeyFault as fault:
+            if fault.scope is Scope.KEY:
+                # Found anew, and compared with its pin, before it signs again.
+                self._pins.pop(job.uri, None)
             return Result(
                 number=job.number,
                 signature=b"",
                 code=fault.code,
                 detail=fault.detail,
+                remedy=fault.remedy,
                 scope=fault.scope.value,
                 touched=fault.touched,
             )
-        return Result(number=job.number, signature=signature, code="", detail="", scope="", touched=True)
+        return Result(number=job.number, signature=signature, code="", detail="", remedy="", scope="", touched=True)
 
     def locate(self, ask: Locate) -> Located:
         """Find a key that the ledger does not know yet, or make it; faults of one key are an answer."""
         try:
             place = parse_uri(ask.uri)
             try:
-                spki = self._backend.public_key(place)
+                found = self._backend.public_key(place, ask.algorithm)
             except KeyFault as fault:
                 if fault.code != "key-missing" or not ask.generate:
                     raise
-                spki = self._backend.generate(place)
+                found = self._backend.generate(place, ask.algorithm)
         except KeyFault as fault:
-            if fault.scope not in (Scope.KEY, Scope.CALL):
+            if _ends_worker(fault.scope):
                 raise
-            return Located(uri=ask.uri, spki=b"", code=fault.code, detail=fault.detail)
-        return Located(uri=ask.uri, spki=spki, code="", detail="")
+            return Located(
+                uri=ask.uri, spki=b"", protection="", code=fault.code, detail=fault.detail, remedy=fault.remedy
+            )
+        return Located(uri=ask.uri, spki=found.spki, protection=found.protection, code="", detail="", remedy="")
+
+    def _look(self, uri: str, algorithm: Algorithm, spki: bytes) -> tuple[PinCheck, FoundKey]:
+        try:
+            pin = PinCheck(spki, uri=parse_uri(uri), algorithm=algorithm)
+        except Malformed as fault:
+            raise KeyFault("key-pin-mismatch", f"{uri}: {fault.detail}", scope=Scope.KEY) from None
+        found = self._backend.public_key(pin.uri, algorithm)
+        pin.check_found(found.spki)
+        self._pins[uri] = pin
+        return pin, found
 
 
 def serve(channel: socket.socket, board: Board) -> None:
@@ -142,8 +167,11 @@ def serve(channel: socket.socket, board: Board) -> None:
     start = next(messages, None)
     if not isinstance(start, Start):
         return
-    worker = TokenWorker(_open(start), board=board)
+    worker = TokenWorker(open_backend(start.device), board=board)
     channel.sendall(encode_frame(worker.prepare(start.keys)))
+    if isinstance(start.device, KmsDevice):
+        _serve_in_threads(messages, worker=worker, channel=channel, threads=start.device.threads)
+        return
     for message in messages:
         match message:
             case Sign():
@@ -152,6 +180,39 @@ def serve(channel: socket.socket, board: Board) -> None:
                 channel.sendall(encode_frame(worker.locate(message)))
             case Start():
                 return
+
+
+def _serve_in_threads(
+    messages: Iterator[ToWorker], *, worker: TokenWorker, channel: socket.socket, threads: int
+) -> None:
+    """Each job in a thread of its own, answered as soon as it ends; no fault of AWS KMS ends the process."""
+    sending = threading.Lock()
+
+    def answer(message: Job | Locate) -> None:
+        if isinstance(message, Job):
+            begun = time.monotonic_ns()
+            result = worker.sign(message)
+            frame = encode_frame(Signed(results=(result,), elapsed=time.monotonic_ns() - begun))
+        else:
+            frame = encode_frame(worker.locate(message))
+        with sending:
+            channel.sendall(frame)
+
+    # One thread more than jobs: a look at a key does not wait for them.
+    pool = ThreadPoolExecutor(threads + 1, thread_name_prefix="key-call")
+    try:
+        for message in messages:
+            match message:
+                case Sign():
+                    for job in message.jobs:
+                        pool.submit(answer, job)
+                case Locate():
+                    pool.submit(answer, message)
+                case Start():
+                    return
+    finally:
+        # The custodian hung up: nobody waits for what still runs.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def main(argv: list[str]) -> int:
@@ -180,33 +241,18 @@ def _sign_all(jobs: tuple[Job, ...], *, worker: TokenWorker, channel: socket.soc
     for position, job in enumerate(jobs, start=1):
         result = worker.sign(job)
         waiting.append(result)
-        lost = result.scope in (Scope.SESSION.value, Scope.MODULE.value, Scope.NEVER.value)
+        lost = bool(result.scope) and _ends_worker(Scope(result.scope))
         now = time.monotonic_ns()
         if lost or position == len(jobs) or now - flushed > FLUSH_AFTER_NS:
             channel.sendall(encode_frame(Signed(results=tuple(waiting), elapsed=now - flushed)))
             waiting, flushed = [], now
         if lost:
             # The rest of the batch was not started: the custodian gives it to the next worker.
-            raise KeyFault(result.code, result.detail, scope=Scope(result.scope))
+            raise KeyFault(result.code, result.detail, scope=Scope(result.scope), remedy=result.remedy)
 
 
-def _open(start: Start) -> KeyBackend:
-    # Imported here: only a worker that really starts loads the vendor binding.
-    from signer.keys.pkcs11 import Pkcs11Backend  # noqa: PLC0415 - loaded on use, so that others never load it
-
-    try:
-        with Path(start.pin_file).open("rb") as file:
-            pin = file.read(MAX_PIN + 1).strip().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise KeyFault(
-            "pin-unreadable",
-            f"the PIN file {start.pin_file} cannot be read: {type(fault).__name__}",
-            scope=Scope.NEVER,
-            remedy="make the file readable for the custodian's user",
-        ) from None
-    if not 0 < len(pin) <= MAX_PIN:
-        raise KeyFault("pin-unreadable", f"the PIN file {start.pin_file} holds no PIN", scope=Scope.NEVER)
-    return Pkcs11Backend(Path(start.module), label=start.label, pin=pin, lock=Path(start.lock))
+def _ends_worker(scope: Scope) -> bool:
+    return scope in (Scope.SESSION, Scope.MODULE, Scope.NEVER)
 
 
 def _messages(
@@ -224,7 +270,9 @@ def _messages(
 
 
 def _failed(job: Job, code: str, detail: str) -> Result:
-    return Result(number=job.number, signature=b"", code=code, detail=detail, scope=Scope.CALL.value, touched=False)
+    return Result(
+        number=job.number, signature=b"", code=code, detail=detail, remedy="", scope=Scope.CALL.value, touched=False
+    )
 
 
 def _die_with_parent(parent: int) -> None:

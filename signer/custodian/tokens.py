@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All tokens of the custodian: which pool serves which key, and the channels of their workers."""
+"""All devices of the custodian: which pool serves which key, and the channels of their workers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from signer.custodian.token_events import SigningJob, TokenEvent
 from signer.custodian.token_pool import TokenPool
 from signer.custodian.token_process import TokenProcess
-from signer.keys.keyring import PinnedKey
-from signer.keys.uri import KeyUri
+from signer.errors import Misconfigured, Unavailable
+from signer.keys.keyring import KeyPlace, PinnedKey
 
 
 class Tokens:
@@ -21,22 +21,32 @@ class Tokens:
         self._selector = selector
         self._watched: dict[int, TokenProcess] = {}
 
-    def unavailable(self, key: PinnedKey) -> str:
-        """Why `key` cannot be used now; empty when it can, or soon can."""
-        pool = self._pools.get(key.place.uri.token)
+    def hindrance(self, key: PinnedKey) -> Unavailable | None:
+        """Why `key` cannot be used now; None when it can, or soon can."""
+        name = key.place.uri.device
+        pool = self._pools.get(name)
         if pool is None:
-            return f"no token named {key.place.uri.token} stands in the custodian's settings"
-        return pool.unavailable(key.place.uri)
+            return Unavailable("token-unavailable", f"no device named {name} stands in the custodian's settings")
+        return pool.hindrance(str(key.place.uri))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the first worker of each device became ready, or could not."""
+        return all(pool.settled for pool in self._pools.values())
+
+    def misconfigurations(self) -> list[Misconfigured]:
+        """What was found so far that only a person can end."""
+        return [each for pool in self._pools.values() for each in pool.misconfigurations()]
 
     def submit(self, job: SigningJob) -> None:
-        """Queue one job with the pool of its token."""
-        self._pools[job.key.place.uri.token].submit(job)
+        """Queue one job with the pool of its device."""
+        self._pools[job.key.place.uri.device].submit(job)
 
-    def locate(self, ticket: int, uri: KeyUri, *, generate: bool) -> bool:
-        """Look for a key; False when no configured token has that label."""
-        pool = self._pools.get(uri.token)
+    def locate(self, ticket: int, place: KeyPlace, *, generate: bool) -> bool:
+        """Look for a key; False when no such device is configured."""
+        pool = self._pools.get(place.uri.device)
         if pool is not None:
-            pool.locate(ticket, uri, generate=generate)
+            pool.locate(ticket, place, generate=generate)
         return pool is not None
 
     def set_stop(self, *, stopped: bool) -> None:
@@ -66,9 +76,12 @@ class Tokens:
                 self._selector.unregister(descriptor)
                 del self._watched[descriptor]
         for descriptor, worker in alive.items():
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.unsent else 0)
             if descriptor not in self._watched:
-                self._selector.register(descriptor, selectors.EVENT_READ, worker)
+                self._selector.register(descriptor, events, worker)
                 self._watched[descriptor] = worker
+            elif self._selector.get_key(descriptor).events != events:
+                self._selector.modify(descriptor, events, worker)
 
     def next_wake(self) -> int | None:
         """The earliest instant at which a pool wants a turn; CLOCK_MONOTONIC nanoseconds."""

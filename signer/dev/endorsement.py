@@ -15,6 +15,7 @@ from signer.custodian.commands import Activate, AddKey, UpdateTrust
 from signer.dev.certificates import load_key
 from signer.dev.directory import OWNERS, write_public
 from signer.dev.installation import ORIGIN, THRESHOLD, Installation
+from signer.domain.algorithm import parse_algorithm
 from signer.formats.owner_act import OwnerAct, sign_owner_act
 from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, parse_trust_file, trust_act
 from signer.identity.access import Access
@@ -106,7 +107,7 @@ def _trust_key(event: KeyRow) -> TrustKey:
         kid=event.kid,
         spki=event.spki,
         purpose=event.purpose,
-        algorithm=event.algorithm,
+        algorithm=parse_algorithm(event.algorithm),
         status="active",
         not_before=event.time,
         not_after=None,

@@ -14,29 +14,31 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from signer.errors import Malformed
+from signer.domain.algorithm import Algorithm, parse_algorithm
 from signer.formats.canonical import canonical
+from signer.formats.own_signature import require_key
 from signer.formats.spki import load_spki
 
 MEDIA_TYPE = "application/jwk-set+json"
 
-JOSE: Mapping[str, tuple[str, str]] = {
-    "ecdsa-p256-sha256": ("EC", "ES256"),
-    "ecdsa-p384-sha384": ("EC", "ES384"),
-    "ed25519": ("OKP", "Ed25519"),
-    "rsa-pkcs1-sha256": ("RSA", "RS256"),
-    "rsa-pss-sha256": ("RSA", "PS256"),
+JOSE: Mapping[Algorithm, str] = {
+    Algorithm.ECDSA_P256: "ES256",
+    Algorithm.ECDSA_P384: "ES384",
+    Algorithm.ED25519: "Ed25519",
+    Algorithm.RSA_PKCS1_3072: "RS256",
+    Algorithm.RSA_PKCS1_4096: "RS256",
+    Algorithm.RSA_PSS_3072: "PS256",
+    Algorithm.RSA_PSS_4096: "PS256",
 }
-"""Our algorithm names: key type (RFC 7518, RFC 8037) and JOSE algorithm (RFC 9864 for Ed25519)."""
+"""JOSE names of our algorithms (RFC 7518; RFC 9864 for Ed25519)."""
 
 
 def jwk(spki_der: bytes, *, alg: str) -> dict[str, str]:
     """One public key as a JWK; `alg` is one of ours; raises Malformed when key and algorithm do not match."""
+    algorithm = parse_algorithm(alg)
+    require_key(algorithm, load_spki(spki_der))
     members = _members(spki_der)
-    key_type, jose = JOSE.get(alg, ("", ""))
-    if key_type != members["kty"] or (jose == "ES256") != (members.get("crv") == "P-256"):
-        raise Malformed("invalid-key", f"the key cannot be used with the algorithm {alg[:32]!r}")
-    return {**members, "alg": jose, "kid": _thumbprint(members), "use": "sig"}
+    return {**members, "alg": JOSE[algorithm], "kid": _thumbprint(members), "use": "sig"}
 
 
 def jwks(keys: Sequence[Mapping[str, str]]) -> bytes:

@@ -24,9 +24,11 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from signer.domain.algorithm import Algorithm, parse_algorithm
 from signer.errors import Malformed, Refused
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import Envelope, encode_envelope, envelope_object, parse_envelope, read_envelope
+from signer.formats.own_signature import require_key
 from signer.formats.owner_act import OwnerAct, count_owners
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.shape import read_shape
@@ -52,7 +54,7 @@ class TrustKey:
     kid: str
     spki: bytes
     purpose: str
-    algorithm: str
+    algorithm: Algorithm
     status: KeyStatus
     not_before: datetime
     not_after: datetime | None
@@ -137,7 +139,7 @@ def build_trust_document(trust: TrustDocument) -> bytes:
                     "kid": key.kid,
                     "spki": encode_base64(key.spki),
                     "purpose": key.purpose,
-                    "algorithm": key.algorithm,
+                    "algorithm": key.algorithm.value,
                     "status": key.status,
                     "not_before": format_time(key.not_before),
                     "not_after": None if key.not_after is None else format_time(key.not_after),
@@ -237,7 +239,9 @@ def verify_trust_file(file: TrustFile, *, previous: TrustDocument | None) -> Tru
 
 def _key(wire: _Key) -> TrustKey:
     spki = decode_base64(wire.spki, what="SPKI of a key", code=_CODE)
-    load_spki(spki)
+    # A key that this version cannot judge is not passed over: what it signed would count for nothing in silence.
+    algorithm = parse_algorithm(wire.algorithm)
+    require_key(algorithm, load_spki(spki))
     if keyid(spki) != wire.kid:
         raise Malformed(_CODE, "a key id is not the sha256 of its key")
     not_after = None if wire.not_after is None else parse_time(wire.not_after, what="not_after", code=_CODE)
@@ -246,7 +250,7 @@ def _key(wire: _Key) -> TrustKey:
         kid=wire.kid,
         spki=spki,
         purpose=wire.purpose,
-        algorithm=wire.algorithm,
+        algorithm=algorithm,
         status=wire.status,
         not_before=parse_time(wire.not_before, what="not_before", code=_CODE),
         not_after=not_after,

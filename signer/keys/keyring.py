@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-
-from signer.errors import Malformed, Misconfigured, Unavailable
+from signer.domain.algorithm import Algorithm, parse_algorithm
+from signer.errors import Malformed, Misconfigured, Refused, Unavailable
+from signer.formats.own_signature import require_key, verify_input
 from signer.formats.spki import keyid, load_spki
 from signer.keys.backend import KeyFault, Scope
-from signer.keys.uri import KeyUri, parse_uri
+from signer.keys.uri import KeyUri, KmsUri, parse_uri
 
-ALGORITHM = "ecdsa-p256-sha256"
-_PREHASHED = ec.ECDSA(Prehashed(hashes.SHA256()))
+KMS_MESSAGE = 4096
+"""Bytes of a message that AWS KMS signs with Ed25519 (its API reference, `Sign`, `Message`)."""
+TOKEN_MESSAGE = 512 * 1024
+"""Bytes of a message that goes to a token for Ed25519: half a frame to its worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +30,14 @@ class KeyPlace:
     name: str
     uri: KeyUri
     purpose: str
-    algorithm: str
+    algorithm: Algorithm
+
+    @property
+    def message_limit(self) -> int | None:
+        """Bytes of the longest message that the key signs; None where it signs a digest."""
+        if self.algorithm is not Algorithm.ED25519:
+            return None
+        return KMS_MESSAGE if isinstance(self.uri, KmsUri) else TOKEN_MESSAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,31 +114,33 @@ def keyring_of(keys: Iterable[tuple[str, str, str, str]]) -> Keyring:
     """Build a keyring from (name, uri, purpose, algorithm) rows; raises Misconfigured."""
     places = []
     for name, uri, purpose, algorithm in keys:
-        if algorithm != ALGORITHM:
-            raise Misconfigured("settings-invalid", f"key {name}: {algorithm} is not supported")
         try:
-            places.append(KeyPlace(name=name, uri=parse_uri(uri), purpose=purpose, algorithm=algorithm))
+            place = KeyPlace(name=name, uri=parse_uri(uri), purpose=purpose, algorithm=parse_algorithm(algorithm))
         except Malformed as fault:
             raise Misconfigured("settings-invalid", f"key {name}: {fault.detail}", remedy=fault.remedy) from None
+        places.append(place)
     return Keyring(places)
 
 
 def pin_of(name: str, *, purpose: str, algorithm: str, spki: bytes) -> Pin:
-    """The pin of a public key; raises Malformed when `spki` is no P-256 key."""
-    _p256(spki)
-    return Pin(name=name, kid=keyid(spki), purpose=purpose, algorithm=algorithm, spki=spki)
+    """The pin of a public key; raises Malformed when `spki` is no key of `algorithm`."""
+    known = parse_algorithm(algorithm)
+    require_key(known, load_spki(spki))
+    return Pin(name=name, kid=keyid(spki), purpose=purpose, algorithm=known.value, spki=spki)
 
 
 class PinCheck:
-    """One pin, loaded once: what a token shows and what it signs must both agree with it."""
+    """One pin, loaded once: what a device shows and what it signs must both agree with it."""
 
-    def __init__(self, spki: bytes, *, uri: KeyUri) -> None:
-        self._key = _p256(spki)
+    def __init__(self, spki: bytes, *, uri: KeyUri, algorithm: Algorithm) -> None:
+        self._key = load_spki(spki)
+        require_key(algorithm, self._key)
         self.spki = spki
         self.uri = uri
+        self.algorithm = algorithm
 
     def check_found(self, found: bytes) -> None:
-        """Compare the public key that a token shows with the pin; raises KeyFault("key-pin-mismatch")."""
+        """Compare the public key that a device shows with the pin; raises KeyFault("key-pin-mismatch")."""
         if found != self.spki:
             raise KeyFault(
                 "key-pin-mismatch",
@@ -141,22 +149,18 @@ class PinCheck:
                 remedy="restore the recorded key, or record a new one under a new name",
             )
 
-    def verify_own(self, digest: bytes, signature: bytes) -> None:
-        """Verify a fresh signature before it goes anywhere (invariant I11); raises KeyFault("self-check-failed")."""
+    def verify_own(self, data: bytes, signature: bytes) -> None:
+        """Verify a fresh signature over `data` (a key's input) before it goes anywhere (invariant I11).
+
+        Raises KeyFault("self-check-failed").
+        """
         try:
-            self._key.verify(signature, digest, _PREHASHED)
-        except (InvalidSignature, ValueError):
+            verify_input(self.algorithm, self._key, data, signature)
+        except Refused:
             raise KeyFault(
                 "self-check-failed",
                 f"the signature that {self.uri} made does not verify under the pinned key",
                 scope=Scope.KEY,
                 touched=True,
-                remedy="stop using the token until its vendor has explained this",
+                remedy="stop using the device until its vendor has explained this",
             ) from None
-
-
-def _p256(spki: bytes) -> ec.EllipticCurvePublicKey:
-    key = load_spki(spki)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise Malformed("invalid-key", "the pinned key is not a P-256 key")
-    return key

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PKCS #11 URIs (RFC 7512), the part that names one key in one token:
+"""Where a key is: the only form in which settings name one.
 
-    pkcs11:token=signer;object=release;id=%01
+    pkcs11:token=signer;object=release;id=%01                          RFC 7512, one key pair in one token
+    awskms:///arn:aws:kms:eu-central-1:111122223333:key/<key id>       AWS KMS; or …:alias/<name>
 
-`token`, `object` and `id` are all mandatory, each once: a key is found by label and id together. `type`, where it
-stands, is `private`. Query attributes are refused, so no PIN and no module path can hide in a key's name.
+PKCS #11: `token`, `object` and `id` are all mandatory, each once: a key is found by label and id together. `type`,
+where it stands, is `private`. Query attributes (`pin-value`, `pin-source`, `module-path`, …) are refused, so no PIN
+and no module hides in a key's name: both stand with the token. AWS KMS: a whole ARN, so that region and account are
+fixed; no host, whose place is the settings of the region.
 """
 
 from __future__ import annotations
@@ -12,39 +15,102 @@ from __future__ import annotations
 import re
 import string
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from signer.errors import Malformed
 
 MAX_URI = 1024
 MAX_ID = 64
+KMS_DEVICE = "aws-kms/"
 
 _ATTRIBUTE = re.compile(r"([a-z-]+)=((?:[A-Za-z0-9._~:\[\]@!$'()*+,&=-]|%[0-9A-Fa-f]{2})+)")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _NEEDED = ("token", "object", "id")
 _PLAIN = frozenset(string.ascii_letters.encode() + string.digits.encode() + b"-._~")
+_KMS = "awskms:///"
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_ARN = re.compile(
+    rf"arn:aws(?:-[a-z]+)*:kms:(?P<region>[a-z]{{2,4}}(?:-[a-z]+)+-[0-9]{{1,2}}):[0-9]{{12}}:"
+    rf"(?:key/(?:{_UUID}|mrk-[0-9a-f]{{32}})|(?P<alias>alias/(?!aws/)[A-Za-z0-9/_-]{{1,250}}))"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyUri:
+class Pkcs11Uri:
     """Label of the token, label and id of the key pair in it."""
 
     token: str
     object: str
     id: bytes
 
+    @property
+    def device(self) -> str:
+        """Name of the device that holds the key: the token's label."""
+        return self.token
+
     def __str__(self) -> str:
         ident = "".join(f"%{byte:02X}" for byte in self.id)
         return f"pkcs11:token={_escaped(self.token)};object={_escaped(self.object)};id={ident}"
 
 
+@dataclass(frozen=True, slots=True)
+class KmsUri:
+    """The ARN of a key, or of an alias, which is refused when it points to another key than the recorded one."""
+
+    arn: str
+    region: str
+
+    @property
+    def device(self) -> str:
+        """Name of the device that holds the key: AWS KMS in one region."""
+        return kms_device(self.region)
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether the key is named by an alias, which its owner can repoint."""
+        return ":alias/" in self.arn
+
+    def __str__(self) -> str:
+        return f"{_KMS}{self.arn}"
+
+
+KeyUri: TypeAlias = Pkcs11Uri | KmsUri
+
+
+def kms_device(region: str) -> str:
+    """How AWS KMS in one region is named among the devices; settings refuse a token with such a label."""
+    return f"{KMS_DEVICE}{region}"
+
+
 def parse_uri(text: str) -> KeyUri:
-    """Read a PKCS #11 URI; raises Malformed("invalid-key-uri") for whatever this module does not describe."""
-    if len(text) > MAX_URI or not text.startswith("pkcs11:"):
-        raise _malformed("starts with pkcs11: and is at most 1024 characters long")
+    """Read the URI of a key; raises Malformed("invalid-key-uri") for whatever this module does not describe."""
+    if len(text) > MAX_URI:
+        raise _malformed(f"is at most {MAX_URI} characters long")
+    if text.startswith("awskms:"):
+        return _kms(text)
+    if not text.startswith("pkcs11:"):
+        raise _malformed("starts with pkcs11: or awskms:///")
+    return _pkcs11(text.removeprefix("pkcs11:"))
+
+
+def _kms(text: str) -> KmsUri:
+    arn = text.removeprefix(_KMS)
+    match = _ARN.fullmatch(arn)
+    if arn == text or match is None:
+        raise Malformed(
+            "invalid-key-uri",
+            "the URI of a key in AWS KMS is awskms:/// and the whole ARN of a key or of an alias of yours",
+            remedy="write it like awskms:///arn:aws:kms:eu-central-1:111122223333:key/"
+            "1234abcd-12ab-34cd-56ef-1234567890ab (`aws kms describe-key` prints the ARN)",
+        )
+    return KmsUri(arn, match["region"])
+
+
+def _pkcs11(text: str) -> Pkcs11Uri:
     if "?" in text:
         raise _malformed("has no query part; the module and the PIN file stand with the token's settings")
     found: dict[str, bytes] = {}
-    for part in text.removeprefix("pkcs11:").split(";"):
+    for part in text.split(";"):
         match = _ATTRIBUTE.fullmatch(part)
         if match is None:
             raise _malformed("is NAME=VALUE parts joined by ;, percent-encoded")
@@ -61,7 +127,7 @@ def parse_uri(text: str) -> KeyUri:
         raise _malformed(f"lacks {', '.join(missing)}")
     if len(found["id"]) > MAX_ID:
         raise _malformed(f"has an id of at most {MAX_ID} bytes")
-    return KeyUri(_label(found["token"]), _label(found["object"]), found["id"])
+    return Pkcs11Uri(_label(found["token"]), _label(found["object"]), found["id"])
 
 
 def _label(value: bytes) -> str:

@@ -17,8 +17,9 @@ from signer.domain.subject import Subject
 from signer.errors import Malformed
 from signer.formats.bundle import MAX_BUNDLE, build_bundle, parse_bundle
 from signer.formats.dsse import IN_TOTO, pae
+from signer.formats.own_signature import verify_own
 from signer.formats.rfc3339 import format_time
-from signer.formats.spki import load_spki, verify_signature
+from signer.formats.spki import load_spki
 from signer.formats.statement import Statement, StatementSubject, parse_statement
 from signer.formats.strict_json import parse_json
 from signer.formats.trust import TrustDocument, TrustKey
@@ -75,7 +76,8 @@ def verify_bundle(data: bytes, *, trust: TrustDocument, expect: Expectation, che
                 found=f"key id {signature.keyid[:64]!r}" + ("" if key is None else f" with the purpose {key.purpose}"),
                 remedy="fetch the newest trust file: signer trust update",
             )
-        verify_signature(load_spki(key.spki), pae(envelope.payload_type, envelope.payload), signature.sig)
+        message = pae(envelope.payload_type, envelope.payload)
+        verify_own(key.algorithm, load_spki(key.spki), message, signature.sig)
         check.found = f"{key.name} ({key.kid})"
     with checks.check("payload is an in-toto statement", code="payload-unexpected") as check:
         check.require(envelope.payload_type == IN_TOTO, expected=IN_TOTO, found=repr(envelope.payload_type))

@@ -27,6 +27,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUS: Mapping[str, int] = {
     # The request cannot be understood.
+    "algorithm-unknown": 400,
     "duplicate-key": 400,
     "invalid-digest": 400,
     "invalid-encoding": 400,
@@ -59,6 +60,7 @@ STATUS: Mapping[str, int] = {
     "evidence-invalid": 422,
     "evidence-missing-bytes": 422,
     "evidence-unverified": 422,
+    "payload-too-large": 422,
     "policy-invalid": 422,
     "statement-not-accepted": 422,
     "subject-mismatch": 422,
@@ -110,6 +112,7 @@ STATUS: Mapping[str, int] = {
     "key-not-trusted": 503,
     "keyless-missing": 503,
     "key-purpose": 503,
+    "key-throttled": 503,
     "ledger-unavailable": 503,
     "not-ready": 503,
     "outcome-open": 503,

@@ -28,11 +28,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from signer.custodian.commands import Resume
 from signer.custodian.token_messages import BOARD_SIZE, Job
 from signer.custodian.token_worker import Board, TokenWorker
+from signer.domain.algorithm import Algorithm
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
 from signer.formats.canonical import sha256_hex
 from signer.formats.dsse import pae
 from signer.formats.spki import keyid, load_spki, spki_der, verify_signature
+from signer.keys.backend import FoundKey
 from signer.keys.uri import KeyUri
 from signer.ledger.leaves import Decision, Outcome
 from tests.abuse.stack import Answer, Release, Stack, question, signed_statement
@@ -410,14 +412,14 @@ class Backend:
         self._key = key
         self._answer = answer
 
-    def public_key(self, uri: KeyUri) -> bytes:  # noqa: ARG002 - the signature is the protocol's
-        return spki_der(self._key.public_key())
+    def public_key(self, uri: KeyUri, algorithm: Algorithm) -> FoundKey:  # noqa: ARG002 - the signature is the protocol's
+        return FoundKey(spki=spki_der(self._key.public_key()), protection="none")
 
-    def generate(self, uri: KeyUri) -> bytes:
+    def generate(self, uri: KeyUri, algorithm: Algorithm) -> FoundKey:
         raise NotImplementedError
 
-    def sign_digest(self, uri: KeyUri, digest: bytes) -> bytes:  # noqa: ARG002 - the signature is the protocol's
-        return self._answer(digest)
+    def sign(self, uri: KeyUri, algorithm: Algorithm, data: bytes) -> bytes:  # noqa: ARG002 - the signature is the protocol's
+        return self._answer(data)
 
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -444,7 +446,8 @@ def test_S09_a_wrong_signature_never_leaves_the_worker(answer: Callable[[bytes],
                 number=1,
                 uri="pkcs11:token=signer;object=release;id=%01",
                 spki=spki_der(KEY.public_key()),
-                digest=hashlib.sha256(b"statement").digest(),
+                algorithm=Algorithm.ECDSA_P256,
+                data=hashlib.sha256(b"statement").digest(),
                 begin_by=time.monotonic_ns() + 10**9,
             )
         )

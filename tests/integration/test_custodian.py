@@ -36,7 +36,7 @@ from signer.formats.receipt import parse_receipt
 from signer.formats.spki import load_spki, spki_pem
 from signer.formats.strict_json import parse_object
 from signer.ledger.guard import Guard
-from signer.ledger.leaves import Decision, Outcome, decode_leaf
+from signer.ledger.leaves import Decision, HaltLeaf, Outcome, decode_leaf
 from signer.tlog.checkpoint import parse_checkpoint
 from signer.tlog.merkle import leaf_hash, verify_inclusion
 from signer.tlog.proof import parse_proof
@@ -198,9 +198,8 @@ def test_a_token_that_goes_away_costs_503_and_no_leaf_until_it_returns(own: Live
 def test_a_wrong_pin_never_reaches_a_log_and_the_right_one_helps_without_a_restart(own: LiveAuthority) -> None:
     right = own.token.pin_file.read_text()
     with own.running():
-        own.stop()
         own.token.pin_file.write_text("20406080")
-        own.start()
+        own.kill_token_worker()
         while own.status().ready:
             time.sleep(0.05)
         assert code(own.ask(own.decide())) == "token-unavailable"
@@ -211,17 +210,65 @@ def test_a_wrong_pin_never_reaches_a_log_and_the_right_one_helps_without_a_resta
     assert right not in own.log()
 
 
+def test_a_start_with_a_wrong_pin_tries_it_once_however_often_it_is_started(own: LiveAuthority) -> None:
+    right = own.token.pin_file.read_text()
+    with own.running():
+        own.stop()
+        own.token.pin_file.write_text("20406080")
+        assert "PinIncorrect" in own.refuses_to_start()
+        again = own.refuses_to_start()
+        assert again.startswith("pin-refused")
+        assert "PinIncorrect" not in again
+        assert str(own.token.pin_file) in again
+        own.token.pin_file.write_text(right)
+        own.start()
+        own.wait_until_ready()
+    assert own.log().count('login to token signer: PinIncorrect","room') == 1
+    assert "20406080" not in own.log()
+
+
 def test_a_key_that_was_swapped_halts_all_signing(own: LiveAuthority) -> None:
+    token = TestToken(own.directory / "token", own.token)
+    with own.running():
+        token.run("remove('release')")
+        token.make_key()
+        own.kill_token_worker()
+        while not own.status().halted:
+            time.sleep(0.05)
+        assert code(own.ask(own.decide())) == "halted"
+        assert any("key-pin-mismatch" in problem for problem in own.status().problems)
+        # A start with the wrong key serves nobody.
+        own.stop()
+        assert own.refuses_to_start().startswith("key-pin-mismatch")
+
+
+def test_a_start_with_a_swapped_key_is_refused_and_stands_in_the_ledger(own: LiveAuthority) -> None:
     token = TestToken(own.directory / "token", own.token)
     with own.running():
         own.stop()
         token.run("remove('release')")
         token.make_key()
-        own.start()
-        while not own.status().halted:
-            time.sleep(0.05)
-        assert code(own.ask(own.decide())) == "halted"
-        assert any("key-pin-mismatch" in problem for problem in own.status().problems)
+        assert own.refuses_to_start().startswith("key-pin-mismatch")
+        reader = own.reader()
+        newest = decode_leaf(reader.leaf(reader.head().size - 1))
+        assert isinstance(newest, HaltLeaf)
+        assert "key-pin-mismatch" in newest.reason
+
+
+def test_a_start_that_only_a_person_can_mend_ends_with_the_remedy(own: LiveAuthority) -> None:
+    token = TestToken(own.directory / "token", own.token)
+    pin = own.token.pin_file.read_text()
+    with own.running():
+        own.stop()
+        own.token.pin_file.write_text("")
+        said = [own.refuses_to_start()]
+        own.token.pin_file.write_text(pin)
+        token.make_key()
+        said.append(own.refuses_to_start())
+        token.run("remove('release')")
+        said.append(own.refuses_to_start())
+    assert [line.split(": ", 1)[0] for line in said] == ["pin-unreadable", "key-ambiguous", "key-missing"]
+    assert all(len(line.rsplit("; ", 1)[1]) > 20 for line in said), "each ends with its remedy"
 
 
 def test_an_ambiguous_key_is_never_recorded(own: LiveAuthority) -> None:

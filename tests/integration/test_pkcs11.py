@@ -19,16 +19,18 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, SigningJob, TokenEvent
-from signer.custodian.token_pool import TokenPlace, TokenPool
+from signer.custodian.token_pool import DevicePlace, TokenPool
 from signer.dev.token import LABEL
+from signer.domain.algorithm import Algorithm
 from signer.formats.spki import load_spki, spki_pem
+from signer.keys.devices import Pkcs11Device
 from signer.keys.keyring import KeyPlace, Pin, PinnedKey, pin_of
 from signer.keys.uri import parse_uri
 from signer.telemetry.logs import open_log
 from tests.integration.softhsm import TestToken
 
 URI = parse_uri(f"pkcs11:token={LABEL};object=release;id=%01")
-PLACE = KeyPlace(name="release", uri=URI, purpose="statement", algorithm="ecdsa-p256-sha256")
+PLACE = KeyPlace(name="release", uri=URI, purpose="statement", algorithm=Algorithm.ECDSA_P256)
 MESSAGE = b"DSSEv1 a statement"
 DIGEST = hashlib.sha256(MESSAGE).digest()
 WITHIN = 20.0
@@ -46,13 +48,18 @@ class Driver:
         self.events: list[TokenEvent] = []
         self.ticket = 0
         self.pool = TokenPool(
-            TokenPlace(
-                label=LABEL,
-                module=token.token.module,
+            DevicePlace(
+                name=LABEL,
+                device=Pkcs11Device(
+                    label=LABEL,
+                    serial="",
+                    module=str(token.token.module),
+                    pin_file=str(token.token.pin_file),
+                    lock=str(token.folder / "lock"),
+                ),
                 pin_file=token.token.pin_file,
                 workers=workers,
                 environment=token.environment,
-                lock=token.folder / "lock",
             ),
             pins=lambda _label: self.pins,
             deadline=deadline,
@@ -80,7 +87,7 @@ class Driver:
 
     def locate(self, *, generate: bool = False) -> KeyLocated:
         self.ticket += 1
-        self.pool.locate(self.ticket, URI, generate=generate)
+        self.pool.locate(self.ticket, PLACE, generate=generate)
         return self.next(KeyLocated)
 
     def pin(self, spki: bytes) -> Pin:
@@ -94,7 +101,7 @@ class Driver:
             SigningJob(
                 ticket=self.ticket,
                 key=PinnedKey(place=PLACE, pin=pin),
-                digest=digest,
+                data=digest,
                 begin_by=time.monotonic_ns() + int(seconds * 1e9),
             )
         )
@@ -185,7 +192,7 @@ def test_many_workers_share_one_queue_and_start_one_by_one(new_driver: Callable[
         pytest.param(lambda token: token.make_key(SENSITIVE=False), "key-exposed", id="a key that can be read out"),
         pytest.param(
             lambda token: token.run("make('release', b'\\1', curve='secp384r1')"),
-            "token-unavailable",
+            "key-unsuited",
             id="a key on another curve",
         ),
     ],
@@ -206,7 +213,7 @@ def test_another_key_than_the_pin_raises_the_alarm_and_signs_nothing(driver: Dri
     token.make_key()
     pin = driver.pin(token.make_key("elsewhere", 9))
     assert driver.next(Alarm).code == "key-pin-mismatch"
-    assert driver.pool.unavailable(URI) != ""
+    assert driver.pool.hindrance(str(URI)) is not None
     ended = driver.sign(pin)
     assert (ended.status, ended.reason, ended.signature) == ("failed", "key-pin-mismatch", b"")
 
@@ -221,20 +228,20 @@ def test_a_digest_of_another_length_is_not_signed(driver: Driver) -> None:
 def test_a_wrong_pin_is_tried_once_until_the_file_changes(driver: Driver, token: TestToken) -> None:
     right = token.token.pin_file.read_text()
     token.token.pin_file.write_text("wrong")
-    driver.until(lambda: driver.pool.unavailable(URI) != "")
+    driver.until(lambda: driver.pool.hindrance(str(URI)) is not None)
     started = time.monotonic()
     driver.until(lambda: time.monotonic() - started > 2.5)
     assert driver.log.getvalue().decode().count("PinIncorrect") == 2, "one fault and one loss"
     assert "wrong" not in driver.log.getvalue().decode()
     token.token.pin_file.write_text(right)
     driver.ready()
-    assert driver.pool.unavailable(URI) == ""
+    assert driver.pool.hindrance(str(URI)) is None
 
 
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff", b"1" * 300], ids=["empty", "blank", "not text", "too long"])
 def test_a_pin_file_without_a_pin_is_no_attempt(content: bytes, driver: Driver, token: TestToken) -> None:
     token.token.pin_file.write_bytes(content)
-    driver.until(lambda: driver.pool.unavailable(URI) != "")
+    driver.until(lambda: driver.pool.hindrance(str(URI)) is not None)
     assert "PinIncorrect" not in driver.log.getvalue().decode()
 
 
@@ -244,9 +251,9 @@ def test_a_token_that_is_gone_stops_signing_until_it_returns(driver: Driver, tok
     token.vanish()
     token_gone = driver.sign(pin)
     assert (token_gone.status, token_gone.signature) == ("failed", b"")
-    driver.until(lambda: driver.pool.unavailable(URI) != "")
+    driver.until(lambda: driver.pool.hindrance(str(URI)) is not None)
     token.return_()
-    driver.until(lambda: driver.pool.unavailable(URI) == "" and any(w.ready for w in driver.pool.workers()))
+    driver.until(lambda: driver.pool.hindrance(str(URI)) is None and any(w.ready for w in driver.pool.workers()))
     assert driver.sign(pin).status == "signed"
 
 

@@ -27,6 +27,7 @@ from signer.custodian.payloads import Identity
 from signer.custodian.signing import Signing
 from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
+from signer.domain.algorithm import Algorithm
 from signer.domain.subject import Subject
 from signer.errors import Unavailable
 from signer.formats.canonical import sha256_hex
@@ -36,7 +37,7 @@ from signer.formats.spki import keyid, spki_der
 from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, encode_trust_file
 from signer.keys.keyring import KeyPlace, PinnedKey, keyring_of
-from signer.keys.uri import KeyUri
+from signer.keys.uri import Pkcs11Uri
 from signer.ledger import leaves
 from signer.ledger.documents import StoredDocument, read_evidence_uses, read_subject_digests
 from signer.ledger.rows import (
@@ -222,19 +223,19 @@ class FakeTokens:
     journal: list[str]
     private: ec.EllipticCurvePrivateKey
     jobs: list[SigningJob] = field(default_factory=list)
-    looks: list[tuple[int, KeyUri, bool]] = field(default_factory=list)
+    looks: list[tuple[int, KeyPlace, bool]] = field(default_factory=list)
     stopped: bool = False
     reason: str = ""
 
-    def unavailable(self, key: PinnedKey) -> str:  # noqa: ARG002 - one reason for all keys
-        return self.reason
+    def hindrance(self, key: PinnedKey) -> Unavailable | None:  # noqa: ARG002 - one reason for all keys
+        return Unavailable("token-unavailable", self.reason) if self.reason else None
 
     def submit(self, job: SigningJob) -> None:
         self.journal.append("key")
         self.jobs.append(job)
 
-    def locate(self, ticket: int, uri: KeyUri, *, generate: bool) -> bool:
-        self.looks.append((ticket, uri, generate))
+    def locate(self, ticket: int, place: KeyPlace, *, generate: bool) -> bool:
+        self.looks.append((ticket, place, generate))
         return True
 
     def set_stop(self, *, stopped: bool) -> None:
@@ -247,7 +248,7 @@ class FakeTokens:
             JobEnded(
                 ticket=job.ticket,
                 status=status,
-                signature=self.private.sign(job.digest, ec.ECDSA(Prehashed(SHA256()))) if status == "signed" else b"",
+                signature=self.private.sign(job.data, ec.ECDSA(Prehashed(SHA256()))) if status == "signed" else b"",
                 reason=reason,
                 detail=reason,
                 attempts=1,
@@ -311,7 +312,10 @@ class World:
         assert isinstance(self.ask(self.activation("policy", 1, policy)), Done)
         assert isinstance(self.ask(self.activation("access", 1, access_document())), Done)
         place = KeyPlace(
-            name="release", uri=KeyUri("signer", "release", b"\1"), purpose="statement", algorithm="ecdsa-p256-sha256"
+            name="release",
+            uri=Pkcs11Uri("signer", "release", b"\1"),
+            purpose="statement",
+            algorithm=Algorithm.ECDSA_P256,
         )
         self.record_key(place)
         self.publish_trust()
@@ -394,7 +398,7 @@ class World:
             kid=keyid(self.spki),
             spki=self.spki,
             purpose="statement",
-            algorithm="ecdsa-p256-sha256",
+            algorithm=Algorithm.ECDSA_P256,
             status="active" if status == "active" else "retired",
             not_before=NOW - timedelta(hours=1),
             not_after=not_after,

@@ -16,7 +16,8 @@ KEYS = [
     pytest.param(p256().public_key(), "ecdsa-p256-sha256", ("EC", "P-256", "ES256"), id="P-256"),
     pytest.param(p384().public_key(), "ecdsa-p384-sha384", ("EC", "P-384", "ES384"), id="P-384"),
     pytest.param(ed25519().public_key(), "ed25519", ("OKP", "Ed25519", "Ed25519"), id="Ed25519"),
-    pytest.param(rsa_key().public_key(), "rsa-pkcs1-sha256", ("RSA", None, "RS256"), id="RSA"),
+    pytest.param(rsa_key(3072).public_key(), "rsa-pkcs1-3072-sha256", ("RSA", None, "RS256"), id="RSA PKCS #1"),
+    pytest.param(rsa_key(3072).public_key(), "rsa-pss-3072-sha256", ("RSA", None, "PS256"), id="RSA PSS"),
 ]
 
 
@@ -50,7 +51,8 @@ def test_the_thumbprint_of_rfc_8037() -> None:
     [
         pytest.param(p256().public_key(), "ecdsa-p384-sha384", id="another curve"),
         pytest.param(p384().public_key(), "ecdsa-p256-sha256", id="the other way round"),
-        pytest.param(p256().public_key(), "rsa-pkcs1-sha256", id="another key type"),
+        pytest.param(p256().public_key(), "rsa-pkcs1-3072-sha256", id="another key type"),
+        pytest.param(rsa_key(3072).public_key(), "rsa-pss-4096-sha256", id="a smaller modulus"),
         pytest.param(p256().public_key(), "ES256", id="a name that is not ours"),
     ],
 )

@@ -7,16 +7,17 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from signer.domain.algorithm import Algorithm
 from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.formats.spki import spki_der
 from signer.keys.backend import KeyFault, Scope
 from signer.keys.keyring import PinCheck, keyring_of, pin_of
-from signer.keys.uri import KeyUri
+from signer.keys.uri import Pkcs11Uri
 
 URI = "pkcs11:token=signer;object=release;id=%01"
 OTHER = "pkcs11:token=signer;object=release;id=%02"
 ALGORITHM = "ecdsa-p256-sha256"
-PLACE = KeyUri("signer", "release", b"\1")
+PLACE = Pkcs11Uri("signer", "release", b"\1")
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -82,7 +83,7 @@ def test_a_pin_is_a_p256_key() -> None:
 
 def test_another_public_key_than_the_pin_is_a_mismatch() -> None:
     with pytest.raises(KeyFault) as caught:
-        PinCheck(spki(), uri=PLACE).check_found(spki())
+        PinCheck(spki(), uri=PLACE, algorithm=Algorithm.ECDSA_P256).check_found(spki())
     assert (caught.value.code, caught.value.scope) == ("key-pin-mismatch", Scope.KEY)
 
 
@@ -91,9 +92,9 @@ def test_a_signature_that_does_not_verify_under_the_pin_goes_nowhere(fault: str)
     key, message = new_key(), b"statement"
     digest = hashlib.sha256(message).digest()
     signature = key.sign(message, ec.ECDSA(hashes.SHA256()))
-    pin = PinCheck(spki_der(key.public_key()), uri=PLACE)
+    pin = PinCheck(spki_der(key.public_key()), uri=PLACE, algorithm=Algorithm.ECDSA_P256)
     pin.verify_own(digest, signature)
-    pin = PinCheck(spki(), uri=PLACE) if fault == "another key" else pin
+    pin = PinCheck(spki(), uri=PLACE, algorithm=Algorithm.ECDSA_P256) if fault == "another key" else pin
     digest = {"another digest": b"\0" * 32, "48-byte digest": b"\0" * 48}.get(fault, digest)
     signature = b"" if fault == "empty" else signature
     with pytest.raises(KeyFault) as caught:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from policy.decision import Decision as Judgement, Finding, Outcome as RuleOutcome, Verdict
+from signer.domain.algorithm import Algorithm
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
 from signer.formats.bundle import build_bundle
@@ -80,7 +81,7 @@ def trust_key(key: ec.EllipticCurvePrivateKey = RELEASE_KEY, **changes: Any) -> 
         kid=keyid(der),
         spki=der,
         purpose="statement",
-        algorithm="ecdsa-p256-sha256",
+        algorithm=Algorithm.ECDSA_P256,
         status="active",
         not_before=NOW - timedelta(days=30),
         not_after=None,
