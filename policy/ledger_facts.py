@@ -92,9 +92,9 @@ class Waiver:
     found: str | None
     """What the rule found, word for word."""
     digests: tuple[str, ...]
-    """sha256 of the subjects that it is for."""
+    """sha256 of the subjects that it is for; empty: the repositories tell."""
     repositories: tuple[str, ...]
-    """Instead of digests: for what trusted provenance says was built from these."""
+    """Only for what trusted provenance says was built from one of these; empty: the digests tell."""
     requested_by: str
     approved_by: str
     not_before: datetime

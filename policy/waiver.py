@@ -118,9 +118,11 @@ class _Matcher:
         return excuses and self._reaches(waiver, part.subject)
 
     def _reaches(self, waiver: Waiver, subject: int) -> bool:
-        """Whether the subject is in scope: by digest, or because all its trusted provenance names the repository."""
-        if self._facts.request.subjects[subject].sha256 in waiver.digests:
-            return True
+        """Whether the subject is in scope: its digest is named, and all its trusted provenance names a repository."""
+        if waiver.digests and self._facts.request.subjects[subject].sha256 not in waiver.digests:
+            return False
+        if not waiver.repositories:
+            return bool(waiver.digests)
         named = {
             item.repository
             for item in self._facts.evidence.provenance

@@ -13,14 +13,16 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from signer.custodian import administration
+from signer.custodian import administration, waiver_acts
 from signer.custodian.commands import (
     Activate,
     AddKey,
     Done,
+    EndWaiver,
     Halt,
     KeepEvidence,
     Kept,
+    RecordWaiver,
     Reply,
     Resume,
     SpooledItem,
@@ -78,7 +80,7 @@ class Acts:
     def act(
         self,
         ticket: int,
-        command: Halt | Resume | Activate | UpdateTrust | AddKey,
+        command: Halt | Resume | Activate | UpdateTrust | AddKey | RecordWaiver | EndWaiver,
         *,
         standing: Standing,
         now: datetime,
@@ -96,6 +98,8 @@ class Acts:
             case AddKey():
                 self.add_key(ticket, command, standing=standing)
                 return None
+            case RecordWaiver() | EndWaiver():
+                return self.waive(ticket, command, standing=standing, now=now)
 
     def keep(self, ticket: int, command: KeepEvidence, *, standing: Standing, now: datetime) -> Act | None:
         """Keep verified evidence: one leaf for each piece that the ledger does not hold yet.
@@ -163,6 +167,28 @@ class Acts:
         who = self._actor(command.principal)
         entry = administration.trust_update(command, standing=standing, principal=who, time=format_time(now))
         return _done(ticket, entry)
+
+    def waive(self, ticket: int, command: RecordWaiver | EndWaiver, *, standing: Standing, now: datetime) -> Act | Done:
+        """Record what two people excuse, or end it."""
+        by = read_principal(command.principal)
+        who = self._actor(command.principal)
+        match command:
+            case RecordWaiver():
+                return _done(
+                    ticket,
+                    waiver_acts.recording(
+                        command,
+                        by=by,
+                        who=who,
+                        standing=standing,
+                        reader=self._reader,
+                        persons=self._persons,
+                        now=now,
+                    ),
+                )
+            case EndWaiver():
+                entry = waiver_acts.ending(command, by=by, who=who, standing=standing, reader=self._reader, now=now)
+                return entry if isinstance(entry, Done) else _done(ticket, entry)
 
     def add_key(self, ticket: int, command: AddKey, *, standing: Standing) -> None:
         """Look for a configured key in its token; the record follows when the token has answered."""

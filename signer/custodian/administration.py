@@ -136,10 +136,15 @@ def trust_update(command: UpdateTrust, *, standing: Standing, principal: str, ti
     return Entry(leaf, (StoredDocument(digest, trust.MEDIA_TYPE, command.data), *signatures))
 
 
-def halt(reason: str, *, principal: str, time: str) -> Entry:
-    """The leaf that stops all signing; raises Malformed for a reason that is no short text."""
+def require_reason(reason: str) -> None:
+    """Raises Malformed for a reason that is no short text."""
     if not 1 <= len(reason) <= MAX_REASON or not reason.isprintable():
         raise Malformed("invalid-reason", f"a reason is 1 to {MAX_REASON} printable characters")
+
+
+def halt(reason: str, *, principal: str, time: str) -> Entry:
+    """The leaf that stops all signing; raises Malformed for a reason that is no short text."""
+    require_reason(reason)
     return Entry(leaves.HaltLeaf(time=time, reason=reason, principal=principal))
 
 

@@ -24,9 +24,11 @@ from signer.custodian.commands import (
     Checked,
     Command,
     Decide,
+    EndWaiver,
     Halt,
     Judge,
     KeepEvidence,
+    RecordWaiver,
     Reply,
     Resume,
     Stale,
@@ -35,10 +37,10 @@ from signer.custodian.commands import (
     UpdateTrust,
 )
 from signer.custodian.commit import Commit, decision_bytes, halted
-from signer.custodian.judged import index_keys, read_sha256, read_subjects
+from signer.custodian.judged import index_keys, read_sha256, read_subjects, waivers_key
 from signer.custodian.judging import Judging, Question
 from signer.custodian.protocols import Clock, Reader, Receipts, Tokens
-from signer.custodian.readiness import report, unreadable
+from signer.custodian.readiness import report
 from signer.custodian.recorded import recorded_answer
 from signer.custodian.records import Act, Claim, Judged, failed
 from signer.custodian.recovery import orphan_act
@@ -134,7 +136,7 @@ class Authority:
                     self._check(ticket, command)
                 case KeepEvidence():
                     self._keep(ticket, command)
-                case Halt() | Resume() | Activate() | UpdateTrust() | AddKey():
+                case Halt() | Resume() | Activate() | UpdateTrust() | AddKey() | RecordWaiver() | EndWaiver():
                     # What came before is judged under what was in force before, what comes after under the act.
                     self._settle()
                     self._add(ticket, self._acts.act(ticket, command, standing=self._stand(), now=self._clock.now()))
@@ -179,7 +181,8 @@ class Authority:
             keys = self._signing.keys_of(verdict, standing=standing)
         # 6  Append, with this turn's commit.
         record = Judged(claim=claim, verdict=verdict, keys=keys, begin_by=begin_by, entries=(entry,))
-        self._commit.add(record, touched=(key for item in question.considered.new for key in item.subjects))
+        touched = {key for item in question.considered.new for key in item.subjects}
+        self._commit.add(record, touched=touched | ({waivers_key(command.judge)} if verdict.leaf.waivers else set()))
 
     def _check(self, ticket: int, command: Check) -> None:
         """Step 5 alone: the same judgement, with no leaf and no key."""
@@ -193,8 +196,8 @@ class Authority:
     def _question(self, judge: Judge, *, standing: Standing, action: Action) -> Question | Stale:
         subjects = read_subjects(judge.subjects)
         keys = index_keys(judge, subjects)
-        if self._commit.touches(keys):
-            # Evidence about the same things is in this turn's append: the index must hold it first.
+        if self._commit.touches((*keys, waivers_key(judge))):
+            # Evidence about the same things, or the use of a waiver, is in this turn's append: it must be there first.
             self._settle()
         return self._judging.question(judge, subjects=subjects, keys=keys, standing=standing, action=action)
 
@@ -287,13 +290,5 @@ class Authority:
 
     def _status(self) -> StatusReport:
         """Readiness, with a sentence for each problem."""
-        try:
-            return report(
-                self._stand(),
-                tree_size=self._reader.head().size,
-                keys=self._keyring.places,
-                signing=self._signing,
-                now=self._clock.now(),
-            )
-        except Unavailable as fault:
-            return unreadable(fault.detail)
+        keys, now = self._keyring.places, self._clock.now()
+        return report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)

@@ -119,6 +119,23 @@ class Activate(_Message, frozen=True, kw_only=True, tag="activate"):
     signatures: tuple[bytes, ...]
 
 
+class RecordWaiver(_Message, frozen=True, kw_only=True, tag="record-waiver"):
+    """Record what two people have excused; the custodian verifies both signatures."""
+
+    principal: str
+    envelope: bytes
+    """DSSE around the statement (signer.formats.waiver)."""
+
+
+class EndWaiver(_Message, frozen=True, kw_only=True, tag="end-waiver"):
+    """End a recorded waiver before its time."""
+
+    principal: str
+    waiver: str
+    """sha256 of its statement."""
+    reason: str
+
+
 class UpdateTrust(_Message, frozen=True, kw_only=True, tag="update-trust"):
     """Publish a newer trust document; needs the owners' threshold of the one before."""
 
@@ -141,7 +158,9 @@ class Status(_Message, frozen=True, kw_only=True, tag="status"):
     """Ask for readiness: ledger, guard, keys, halt."""
 
 
-Command = Decide | Check | KeepEvidence | Halt | Resume | Activate | UpdateTrust | AddKey | Status
+Command = (
+    Decide | Check | KeepEvidence | Halt | Resume | Activate | RecordWaiver | EndWaiver | UpdateTrust | AddKey | Status
+)
 
 
 class Signed(_Message, frozen=True, kw_only=True, tag="signed"):

@@ -26,8 +26,10 @@ from signer.custodian.commands import (
     Check,
     Command,
     Decide,
+    EndWaiver,
     Halt,
     KeepEvidence,
+    RecordWaiver,
     Reply,
     Resume,
     Status,
@@ -37,7 +39,7 @@ from signer.custodian.frames import FrameReader, encode_frame
 from signer.errors import Misconfigured
 from signer.telemetry.logs import Log
 
-WEB_COMMANDS = Decide | Check | KeepEvidence | Halt | Resume | Activate | Status
+WEB_COMMANDS = Decide | Check | KeepEvidence | Halt | Resume | Activate | RecordWaiver | EndWaiver | Status
 ADMIN_COMMANDS = WEB_COMMANDS | UpdateTrust | AddKey
 
 BACKLOG = 256

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from policy.facts import EvidenceFacts, Facts, Origin, Provenance, RequestFacts, SubjectFact
-from policy.ledger_facts import LedgerFacts
+from policy.ledger_facts import LedgerFacts, Waiver
 from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
 from signer.custodian.protocols import Persons, Reader
 from signer.domain.digest import Digest
@@ -110,6 +110,11 @@ def index_keys(judge: Judge, subjects: Sequence[Subject]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(keys))
 
 
+def waivers_key(judge: Judge) -> str:
+    """What stands among index keys for the waivers under one policy, when a decision of this turn uses one."""
+    return f"waivers:{judge.policy}"
+
+
 @dataclass(frozen=True, slots=True)
 class Considered:
     """All evidence of one judgement: what the ledger holds in receipt order, then what is new in request order."""
@@ -172,6 +177,7 @@ def make_facts(
     principal: str,
     persons: Callable[[str], str],
     personal_keys: tuple[str, ...],
+    waivers: tuple[Waiver, ...] = (),
 ) -> Facts:
     """The facts of the evidence as web states them, with the ledger's part set here; raises Malformed."""
     received = {digest: position for position, digest in enumerate(considered.digests, start=1)}
@@ -208,7 +214,10 @@ def make_facts(
         ),
         evidence=evidence,
         ledger=LedgerFacts(
-            policy_digest=judge.policy_digest, access_digest=judge.access_digest, personal_keys=personal_keys
+            policy_digest=judge.policy_digest,
+            access_digest=judge.access_digest,
+            personal_keys=personal_keys,
+            waivers=waivers,
         ),
     )
 

@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from policy import decision as verdicts
 from policy.document import Policy
 from policy.engine import evaluate
+from policy.ledger_facts import Waiver
 from signer.custodian.commands import Idempotency, Judge, Stale
 from signer.custodian.judged import (
     Considered,
@@ -25,7 +27,8 @@ from signer.custodian.judged import (
 )
 from signer.custodian.protocols import Clock, Persons, Reader
 from signer.custodian.records import Verdict
-from signer.custodian.standing import Standing
+from signer.custodian.standing import Standing, StandingWaiver
+from signer.custodian.waiver_uses import Asked, waiver_facts
 from signer.domain.subject import Subject
 from signer.errors import Malformed, Refused, Unavailable
 from signer.formats.decision import subjects_document
@@ -53,6 +56,8 @@ class Question:
     pseudonyms: Pseudonyms
     personal_keys: tuple[str, ...]
     """Names of keys of the policy's trust with which a person approves."""
+    waivers: tuple[StandingWaiver, ...]
+    """Those of the policy and the environment."""
 
 
 class Judging:
@@ -96,12 +101,18 @@ class Judging:
             considered=considered,
             pseudonyms=pseudonyms,
             personal_keys=standing.personal_keys[policy.name],
+            waivers=tuple(
+                each
+                for each in standing.waivers
+                if (each.row.policy, each.row.environment) == (judge.policy, judge.environment)
+            ),
         )
 
     def verdict(self, question: Question, *, idempotency: Idempotency | None) -> tuple[Verdict, Entry]:
         """Judge at one instant; the entry holds the decision leaf and the documents that it names."""
         judge = question.judge
         now = self._instant()
+        subjects = StoredDocument.of(subjects_document(question.subjects))
         facts = make_facts(
             judge,
             question.considered,
@@ -109,11 +120,12 @@ class Judging:
             principal=question.principal,
             persons=question.pseudonyms.of_identifier,
             personal_keys=question.personal_keys,
+            waivers=self._waivers(question, subjects=subjects.digest, now=now),
         )
         decision = evaluate(question.policy, facts, now=now)
         try:
             documents = (
-                StoredDocument.of(subjects_document(question.subjects)),
+                subjects,
                 StoredDocument.of(encode_facts(facts)),
                 StoredDocument.of(encode_findings(decision)),
                 StoredDocument.of(question.considered.document()),
@@ -138,6 +150,7 @@ class Judging:
             idempotency=None
             if idempotency is None
             else IdempotencyEntry(key=read_sha256(idempotency.key), body=read_sha256(idempotency.body)),
+            waivers=decision.waivers if decision.verdict is verdicts.Verdict.ALLOW else (),
         )
         kept = (StoredDocument(item.digest, item.media_type, item.data) for item in question.considered.new)
         seen = {item.origin.digest for item in facts.evidence.items()}
@@ -151,6 +164,20 @@ class Judging:
             leaf=leaf,
         )
         return verdict, Entry(leaf, (*documents, *kept))
+
+    def _waivers(self, question: Question, *, subjects: str, now: datetime) -> tuple[Waiver, ...]:
+        """The waivers that may speak of this request, their uses counted as this request has to count them."""
+        if not question.waivers:
+            return ()
+        judge = question.judge
+        return waiver_facts(
+            question.waivers,
+            asked=Asked(subjects, judge.environment, question.policy.digest, frozenset(question.considered.digests)),
+            digests={subject.sha256 for subject in question.subjects},
+            repositories={item.repository or "" for item in judge.facts.provenance if item.builder is not None},
+            now=now,
+            reader=self._reader,
+        )
 
     def _instant(self) -> datetime:
         """The judged instant; raises Unavailable while the clock stands before what it said already."""

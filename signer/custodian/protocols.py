@@ -21,6 +21,8 @@ from signer.ledger.rows import (
     OutcomeRow,
     ReplayRow,
     TrustRow,
+    WaiverRow,
+    WaiverUseRow,
 )
 from signer.ledger.sequencer import Batch, Entry
 
@@ -60,6 +62,12 @@ class Reader(Protocol):
 
     def keys(self) -> tuple[KeyRow, ...]:
         """All key events, oldest first."""
+
+    def waivers(self) -> tuple[WaiverRow, ...]:
+        """Every recorded waiver, oldest first."""
+
+    def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
+        """Every ALLOW that rests on a waiver, oldest first."""
 
     def halted(self) -> HaltRow | None:
         """The halt in force."""

@@ -3,18 +3,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from signer.custodian.commands import StatusReport
+from signer.custodian.protocols import Reader
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing
+from signer.errors import Unavailable
 
 
 def report(
+    stand: Callable[[], Standing], *, reader: Reader, keys: Collection[str], signing: Signing, now: datetime
+) -> StatusReport:
+    """What works and what does not, with `keys` the names of all configured keys; `stand` reads what is in force."""
+    try:
+        standing, size = stand(), reader.head().size
+    except Unavailable as fault:
+        return StatusReport(ready=False, halted=False, tree_size=0, origin="", problems=(fault.detail,), keys=())
+    return _report(standing, tree_size=size, keys=keys, signing=signing, now=now)
+
+
+def _report(
     standing: Standing, *, tree_size: int, keys: Collection[str], signing: Signing, now: datetime
 ) -> StatusReport:
-    """What works and what does not, with `keys` the names of all configured keys."""
     # A key that no policy in force names may wait for its record.
     needed = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
     problems = [f"key {name}: a policy names it and the settings do not" for name in sorted(needed - set(keys))]
@@ -38,8 +50,3 @@ def report(
         problems=tuple(problems),
         keys=tuple(usable),
     )
-
-
-def unreadable(detail: str) -> StatusReport:
-    """The report while the ledger cannot be read."""
-    return StatusReport(ready=False, halted=False, tree_size=0, origin="", problems=(detail,), keys=())

@@ -18,11 +18,20 @@ from signer.errors import Malformed, Misconfigured
 from signer.formats.spki import load_pem, spki_der
 from signer.formats.strict_base64 import decode_base64
 from signer.formats.trust import TrustDocument, parse_trust_file
+from signer.formats.waiver import WaiverStatement, parse_waiver
 from signer.identity.access import Access, parse_access
 from signer.keys.keyring import Pin
 from signer.ledger.leaves import Genesis, decode_leaf
-from signer.ledger.rows import ActiveDocument, HaltRow
+from signer.ledger.rows import ActiveDocument, HaltRow, WaiverRow
 from signer.tlog.merkle import leaf_hash
+
+
+@dataclass(frozen=True, slots=True)
+class StandingWaiver:
+    """A recorded waiver that nobody has ended; it may have expired or be used up."""
+
+    row: WaiverRow
+    statement: WaiverStatement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,8 @@ class Standing:
     pins: Mapping[str, Pin]
     """The recorded public key of each key, by the key's name."""
     halt: HaltRow | None
+    waivers: tuple[StandingWaiver, ...] = ()
+    """In the order in which they were recorded."""
 
     @property
     def owners(self) -> Owners:
@@ -82,6 +93,16 @@ def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
             if row.event == "created"
         },
         halt=reader.halted(),
+        waivers=_waivers(reader, previous),
+    )
+
+
+def _waivers(reader: Reader, previous: Standing | None) -> tuple[StandingWaiver, ...]:
+    known = {each.row.digest: each.statement for each in previous.waivers} if previous is not None else {}
+    return tuple(
+        StandingWaiver(row, known.get(row.digest) or parse_waiver(row.statement))
+        for row in reader.waivers()
+        if row.end is None
     )
 
 

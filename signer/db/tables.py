@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that makes these tables."""
 
 metadata = MetaData(
@@ -214,6 +214,38 @@ key_event = Table(
     Column("principal", Text, nullable=False),
     Column("time", Text, nullable=False),
 )
+waiver = Table(
+    "waiver",
+    metadata,
+    _leaf_key(),
+    Column("digest", Text, ForeignKey("document.digest"), nullable=False),
+    Column("envelope", Text, ForeignKey("document.digest"), nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("requester", Text, nullable=False),
+    Column("approver", Text, nullable=False),
+    Column("renewal", Integer, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("time", Text, nullable=False),
+    UniqueConstraint("digest"),
+)
+waiver_end = Table(
+    "waiver_end",
+    metadata,
+    Column("waiver", Text, ForeignKey("waiver.digest"), primary_key=True),
+    Column("leaf", _INDEX, ForeignKey("leaf.idx"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("time", Text, nullable=False),
+)
+waiver_use = Table(
+    "waiver_use",
+    metadata,
+    Column("waiver", Text, ForeignKey("waiver.digest"), nullable=False),
+    Column("decision", _INDEX, ForeignKey("decision.leaf"), nullable=False),
+    PrimaryKeyConstraint("waiver", "decision"),
+    sqlite_with_rowid=False,
+)
 halt = Table(
     "halt",
     metadata,
@@ -226,6 +258,9 @@ halt = Table(
 
 PROJECTIONS = (
     halt,
+    waiver_use,
+    waiver_end,
+    waiver,
     key_event,
     trust,
     activation,

@@ -23,6 +23,8 @@ from signer.ledger.leaves import (
     Refusal,
     ResumeLeaf,
     Trust,
+    WaiverEndLeaf,
+    WaiverLeaf,
 )
 
 MAX_DOCUMENT = 16 * 1024 * 1024
@@ -54,19 +56,23 @@ def named_documents(leaf: Leaf) -> tuple[str, ...]:
 
     Evidence of more than 1 MiB is a file of the store instead (signer/ledger/store.py).
     """
+    named: tuple[str, ...]
     match leaf:
-        case Genesis() | Refusal() | Key() | HaltLeaf():
-            return ()
+        case Genesis() | Refusal() | Key() | HaltLeaf() | WaiverEndLeaf():
+            named = ()
         case Activation() | Trust():
-            return (leaf.digest, *leaf.signatures)
+            named = (leaf.digest, *leaf.signatures)
         case Evidence():
-            return (leaf.subjects,) if leaf.size > LARGE else (leaf.digest, leaf.subjects)
+            named = (leaf.subjects,) if leaf.size > LARGE else (leaf.digest, leaf.subjects)
         case Decision():
-            return (leaf.subjects, leaf.facts, leaf.findings, leaf.evidence)
+            named = (leaf.subjects, leaf.facts, leaf.findings, leaf.evidence)
         case Outcome():
-            return tuple(each.bundle for each in leaf.signatures if each.bundle is not None)
+            named = tuple(each.bundle for each in leaf.signatures if each.bundle is not None)
+        case WaiverLeaf():
+            named = (leaf.digest, leaf.envelope)
         case ResumeLeaf():
-            return leaf.signatures
+            named = leaf.signatures
+    return named
 
 
 class _Subject(msgspec.Struct, frozen=True):

@@ -143,6 +143,8 @@ class Decision(_Leaf, frozen=True, kw_only=True, tag="decision"):
     count: int
     """How many subjects."""
     idempotency: IdempotencyEntry | None = None
+    waivers: tuple[str, ...] = ()
+    """Digests of the waivers that this ALLOW rests on: each is used once by it."""
 
 
 class SignatureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +174,32 @@ class Outcome(_Leaf, frozen=True, kw_only=True, tag="outcome"):
     signatures: tuple[SignatureEntry, ...]
 
 
+class WaiverLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver"):
+    """Two people excuse something for a while; from here on decisions may rest on it."""
+
+    digest: str
+    """sha256 of the statement that both signed, by which decisions name the waiver."""
+    envelope: str
+    """sha256 of the DSSE envelope with both signatures."""
+    policy: str
+    environment: str
+    requester: str
+    approver: str
+    renewal: int
+    """0 for the first of its sort, 1 for its first renewal."""
+    principal: str
+    """Who brought it."""
+
+
+class WaiverEndLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver-end"):
+    """A waiver ends before its time; no later ALLOW rests on it."""
+
+    waiver: str
+    """Digest of its statement."""
+    reason: str
+    principal: str
+
+
 class HaltLeaf(_Leaf, frozen=True, kw_only=True, tag="halt"):
     """All signing stops."""
 
@@ -187,7 +215,20 @@ class ResumeLeaf(_Leaf, frozen=True, kw_only=True, tag="resume"):
     signatures: tuple[str, ...]
 
 
-Leaf = Genesis | Activation | Refusal | Trust | Key | Evidence | Decision | Outcome | HaltLeaf | ResumeLeaf
+Leaf = (
+    Genesis
+    | Activation
+    | Refusal
+    | Trust
+    | Key
+    | Evidence
+    | Decision
+    | Outcome
+    | WaiverLeaf
+    | WaiverEndLeaf
+    | HaltLeaf
+    | ResumeLeaf
+)
 
 _decoder = msgspec.json.Decoder(Leaf)
 

@@ -38,6 +38,8 @@ from signer.ledger.leaves import (
     Refusal,
     ResumeLeaf,
     Trust,
+    WaiverEndLeaf,
+    WaiverLeaf,
     decode_leaf,
 )
 
@@ -62,6 +64,9 @@ class Change(Enum):
     ACTIVATION = "activation"
     TRUST = "trust"
     KEY_EVENT = "key_event"
+    WAIVER = "waiver"
+    WAIVER_END = "waiver_end"
+    WAIVER_USE = "waiver_use"
     HALT = "halt"
     RESUMED = "resumed"
 
@@ -95,6 +100,23 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
             spki = decode_base64(leaf.spki, what="SPKI of the key leaf")
             row = (index, leaf.event, leaf.name, leaf.kid, leaf.purpose, leaf.algorithm, spki, leaf.principal)
             changes[Change.KEY_EVENT].append((*row, leaf.time))
+        case WaiverLeaf() | WaiverEndLeaf():
+            _fold_waiver(changes, index, leaf)
+        case HaltLeaf() | ResumeLeaf():
+            _fold_halt(changes, index, leaf)
+
+
+def _fold_waiver(changes: defaultdict[Change, list[Row]], index: int, leaf: WaiverLeaf | WaiverEndLeaf) -> None:
+    match leaf:
+        case WaiverLeaf():
+            row = (index, leaf.digest, leaf.envelope, leaf.policy, leaf.environment, leaf.requester, leaf.approver)
+            changes[Change.WAIVER].append((*row, leaf.renewal, leaf.principal, leaf.time))
+        case WaiverEndLeaf():
+            changes[Change.WAIVER_END].append((leaf.waiver, index, leaf.reason, leaf.principal, leaf.time))
+
+
+def _fold_halt(changes: defaultdict[Change, list[Row]], index: int, leaf: HaltLeaf | ResumeLeaf) -> None:
+    match leaf:
         case HaltLeaf():
             changes[Change.HALT].append((index, leaf.reason, leaf.principal, leaf.time, None))
         case ResumeLeaf():
@@ -126,6 +148,7 @@ def _fold_decision(changes: defaultdict[Change, list[Row]], index: int, leaf: De
     )
     if leaf.verdict == "allow":
         changes[Change.OPEN_DECISION].append((index,))
+        changes[Change.WAIVER_USE] += ((waiver, index) for waiver in leaf.waivers)
     changes[Change.DECISION_SUBJECT] += ((digest, index) for digest in read_subjects(document(leaf.subjects)))
     changes[Change.DECISION_SOURCE] += ((index, *source) for source in read_sources(document(leaf.facts)))
     if leaf.idempotency is not None:
@@ -165,6 +188,10 @@ class Projections:
             Change.ACTIVATION: insert_row(engine, tables.activation),
             Change.TRUST: insert_row(engine, tables.trust),
             Change.KEY_EVENT: insert_row(engine, tables.key_event),
+            Change.WAIVER: insert_row(engine, tables.waiver),
+            # The first end counts.
+            Change.WAIVER_END: insert_missing(engine, tables.waiver_end),
+            Change.WAIVER_USE: insert_row(engine, tables.waiver_use),
             Change.HALT: insert_row(engine, tables.halt),
             Change.RESUMED: Statement(engine, resumed, ["by", "halt"]),
         }

@@ -95,6 +95,25 @@ class Queries:
             ["principal", "key"],
         )
         self.keys = Statement(engine, select(t.key_event).order_by(t.key_event.c.leaf), [])
+        ending = t.waiver_end.c
+        self.waivers = Statement(
+            engine,
+            select(t.waiver, t.document.c.data, ending.leaf, ending.reason, ending.principal, ending.time)
+            .join(t.document, t.document.c.digest == t.waiver.c.digest)
+            .outerjoin(t.waiver_end, ending.waiver == t.waiver.c.digest)
+            .order_by(t.waiver.c.leaf),
+            [],
+        )
+        used = t.decision.c
+        self.waiver_uses = Statement(
+            engine,
+            select(used.leaf, used.subjects, used.environment, used.policy_digest, used.evidence, t.outcome.c.status)
+            .join(t.waiver_use, t.waiver_use.c.decision == used.leaf)
+            .outerjoin(t.outcome, t.outcome.c.decision == used.leaf)
+            .where(t.waiver_use.c.waiver == bindparam("waiver"))
+            .order_by(used.leaf),
+            ["waiver"],
+        )
         self.halted = Statement(
             engine,
             select(t.halt).where(

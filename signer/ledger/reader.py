@@ -33,6 +33,9 @@ from signer.ledger.rows import (
     OutcomeRow,
     ReplayRow,
     TrustRow,
+    WaiverEndRow,
+    WaiverRow,
+    WaiverUseRow,
 )
 from signer.ledger.stored_tree import StoredTree
 from signer.tlog.merkle import Edge, leaf_hash
@@ -300,6 +303,16 @@ class Reader:
         row = self._one(self._queries.replay, principal, key_digest)
         return None if row is None else ReplayRow(*row)
 
+    # Waivers
+
+    def waivers(self) -> tuple[WaiverRow, ...]:
+        """Every recorded waiver, oldest first; ended ones as well."""
+        return tuple(map(_waiver, self._all(self._queries.waivers)))
+
+    def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
+        """Every ALLOW that rests on a waiver, oldest first."""
+        return tuple(WaiverUseRow(*row) for row in self._all(self._queries.waiver_uses, digest))
+
     # Keys and halts
 
     def keys(self) -> tuple[KeyRow, ...]:
@@ -341,6 +354,28 @@ def _key(row: Row) -> KeyRow:
 def _active(row: Row) -> ActiveDocument:
     leaf, _, name, version, digest, _, _, data = row
     return ActiveDocument(name, version, digest, _checked_document(digest, data), leaf)
+
+
+def _waiver(row: Row) -> WaiverRow:
+    index, digest, envelope, policy, environment, requester, approver, renewal, principal, time, statement = row[:11]
+    end_leaf, reason, ended_by, ended = row[11:]
+    end = None
+    if end_leaf is not None:
+        end = WaiverEndRow(end_leaf, reason, ended_by, parse_time(ended, what="time of a waiver's end"))
+    return WaiverRow(
+        index,
+        digest,
+        envelope,
+        policy,
+        environment,
+        requester,
+        approver,
+        renewal,
+        principal,
+        parse_time(time, what="time of the waiver"),
+        _checked_document(digest, statement),
+        end,
+    )
 
 
 def _checked_leaf(index: int, stored_hash: object, body: object) -> bytes:

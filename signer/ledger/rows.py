@@ -124,6 +124,47 @@ class KeyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WaiverEndRow:
+    """How a waiver ended before its time."""
+
+    leaf: int
+    reason: str
+    principal: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverRow:
+    """A recorded waiver; `statement` are the bytes that two people signed, `envelope` the digest of the envelope."""
+
+    leaf: int
+    digest: str
+    envelope: str
+    policy: str
+    environment: str
+    requester: str
+    approver: str
+    renewal: int
+    principal: str
+    time: datetime
+    statement: bytes
+    end: WaiverEndRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverUseRow:
+    """One ALLOW that rests on a waiver; `subjects` and `evidence` are digests of documents."""
+
+    decision: int
+    subjects: str
+    environment: str
+    policy_digest: str
+    evidence: str
+    status: str | None
+    """Of the outcome; None while it is open."""
+
+
+@dataclass(frozen=True, slots=True)
 class HaltRow:
     """A halt that no resume has ended."""
 

@@ -7,7 +7,7 @@ checkpoint (signed) ── size, root ──▶ tile/entries/000 … ──▶ l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,8 @@ from signer.ledger.leaves import (
     Refusal,
     ResumeLeaf,
     Trust,
+    WaiverEndLeaf,
+    WaiverLeaf,
     decode_leaf,
 )
 from signer.tlog.checkpoint import Checkpoint, verify_checkpoint
@@ -75,6 +77,8 @@ class _Record:
     kinds: Counter[str] = field(default_factory=Counter)
     allowed: dict[int, str] = field(default_factory=dict)
     """Index of each ALLOW leaf without outcome -> its request id."""
+    waivers: set[str] = field(default_factory=set)
+    """Digests of the waivers that are recorded and not ended."""
 
 
 class TileDirectory:
@@ -192,6 +196,7 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
         case Decision():
             if leaf.verdict == Verdict.ALLOW:
                 record.allowed[index] = leaf.request
+            _require_waivers(record, index, leaf.waivers, check)
         case Outcome():
             check.require(
                 record.allowed.pop(leaf.decision, None) == leaf.request,
@@ -199,5 +204,20 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
                 expected=f"an allowing decision at leaf {leaf.decision} for request {leaf.request!r}, still open",
                 found=f"an outcome at leaf {index} without it",
             )
+        case WaiverLeaf():
+            record.waivers.add(leaf.digest)
+        case WaiverEndLeaf():
+            _require_waivers(record, index, (leaf.waiver,), check)
+            record.waivers.remove(leaf.waiver)
         case Activation() | Refusal() | Trust() | Key() | Evidence() | HaltLeaf() | ResumeLeaf():
             pass
+
+
+def _require_waivers(record: _Record, index: int, waivers: Iterable[str], check: OneCheck) -> None:
+    for digest in waivers:
+        check.require(
+            digest in record.waivers,
+            code="waiver-not-in-force",
+            expected=f"a waiver sha256:{digest[:64]} recorded before leaf {index} and not ended",
+            found="none",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.decision import Decision as Judgement
+from policy.decision import Decision as Judgement, Verdict
 from policy.document import parse_policy
 from policy.engine import evaluate
 from policy.schema import PolicyError
@@ -76,6 +76,12 @@ def verify_replay(leaf: bytes, *, policy: bytes, facts: bytes, findings: bytes, 
             not different,
             expected=f"the judgement in findings sha256:{recorded.findings}",
             found=f"another one of {different}",
+        )
+        used = judgement.waivers if judgement.verdict is Verdict.ALLOW else ()
+        check.require(
+            recorded.waivers == used,
+            expected=f"the use of {len(used)} waivers that the judgement rests on",
+            found=f"the leaf uses {len(recorded.waivers)}, or others",
         )
         check.found = judgement.verdict.value
     return Replayed(leaf=recorded, judgement=judgement)

@@ -223,6 +223,13 @@ def test_a_repository_reaches_what_all_trusted_provenance_says_was_built_from_it
     assert decide(made, items=(*vulnerable()[1:], forged)).of("VUL-1")[0].outcome is Outcome.FAIL
 
 
+def test_where_digests_and_repositories_are_named_both_have_to_fit() -> None:
+    made = waiver(repositories=(REPOSITORY,))
+    assert decide(made).verdict is Verdict.ALLOW
+    assert decide(replace(made, digests=(SECOND,))).verdict is Verdict.DENY
+    assert decide(replace(made, repositories=("github.com/acme/other",))).verdict is Verdict.DENY
+
+
 def test_each_subject_of_a_finding_has_to_be_in_scope() -> None:
     items = tuple(replace(item, origin=replace(item.origin, covers=(0, 1))) for item in vulnerable())
     assert decide(waiver(), items=items, subjects=2).verdict is Verdict.DENY

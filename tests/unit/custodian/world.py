@@ -50,6 +50,9 @@ from signer.ledger.rows import (
     OutcomeRow,
     ReplayRow,
     TrustRow,
+    WaiverEndRow,
+    WaiverRow,
+    WaiverUseRow,
 )
 from signer.ledger.sequencer import Batch, Entry
 from signer.ledger.store import Intake
@@ -202,6 +205,42 @@ class FakeLedger:
             for index, leaf in self.all()
             if isinstance(leaf, leaves.Key)
         )
+
+    def waivers(self) -> tuple[WaiverRow, ...]:
+        ends = {
+            leaf.waiver: WaiverEndRow(index, leaf.reason, leaf.principal, parse_time(leaf.time, what="time"))
+            for index, leaf in self.all()
+            if isinstance(leaf, leaves.WaiverEndLeaf)
+        }
+        return tuple(
+            WaiverRow(
+                index,
+                leaf.digest,
+                leaf.envelope,
+                leaf.policy,
+                leaf.environment,
+                leaf.requester,
+                leaf.approver,
+                leaf.renewal,
+                leaf.principal,
+                parse_time(leaf.time, what="time"),
+                self.documents[leaf.digest].data,
+                ends.get(leaf.digest),
+            )
+            for index, leaf in self.all()
+            if isinstance(leaf, leaves.WaiverLeaf)
+        )
+
+    def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
+        uses = []
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.Decision) and leaf.verdict == "allow" and digest in leaf.waivers:
+                outcome = self.outcome(index)
+                status = None if outcome is None else outcome.status
+                uses.append(
+                    WaiverUseRow(index, leaf.subjects, leaf.environment, leaf.policy.digest, leaf.evidence, status)
+                )
+        return tuple(uses)
 
     def halted(self) -> HaltRow | None:
         row = None

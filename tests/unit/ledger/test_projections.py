@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from signer.db import tables
 from signer.errors import Malformed
+from signer.ledger.leaves import Decision, WaiverLeaf
 from signer.ledger.projections import rebuild
 from signer.ledger.sequencer import Sequencer
 from tests.unit.ledger.world import History, World, projected, signed, tamper
@@ -93,3 +94,24 @@ def test_the_latest_decision_counts_for_an_idempotency_key(world: World, sequenc
     assert (replay.request_id, replay.body, replay.decision_leaf) == ("b" * 32, body, batch.first)
     assert world.reader.replay("robot:other", key) is None
     assert world.reader.replay("robot:ci", "3" * 64) is None
+
+
+def test_a_waiver_is_found_with_its_end_and_each_allow_that_rests_on_it(world: World, sequencer: Sequencer) -> None:
+    entries = [world.waiver("one"), world.waiver("two", environment="staging")]
+    sequencer.append(entries)
+    one, two = (each.leaf.digest for each in entries if isinstance(each.leaf, WaiverLeaf))
+    allowed = [world.decision(waivers=[one, two]), world.decision(verdict="deny", waivers=[one])]
+    first = sequencer.append(allowed).first
+    assert isinstance(allowed[0].leaf, Decision)
+    sequencer.append([world.outcome(first, allowed[0].leaf.request, status="failed"), world.waiver_end(one, "mended")])
+    sequencer.append([world.waiver_end(one, "again")])
+    found = world.reader.waivers()
+    assert [(row.digest, row.environment, row.statement) for row in found] == [
+        (one, "release", b"statement one"),
+        (two, "staging", b"statement two"),
+    ]
+    assert found[0].end is not None
+    assert (found[0].end.reason, found[1].end) == ("mended", None)
+    (use,) = world.reader.waiver_uses(one)
+    assert (use.decision, use.subjects, use.status) == (first, allowed[0].leaf.subjects, "failed")
+    assert world.reader.waiver_uses("ab" * 32) == ()

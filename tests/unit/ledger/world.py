@@ -36,6 +36,8 @@ from signer.ledger.leaves import (
     ResumeLeaf,
     SignatureEntry,
     Trust,
+    WaiverEndLeaf,
+    WaiverLeaf,
 )
 from signer.ledger.reader import Reader
 from signer.ledger.sequencer import Batch, Entry, Sequencer
@@ -127,6 +129,7 @@ class World:
         source: tuple[str | None, str | None] = ("github.com/acme/shop", "c" * 40),
         evidence: Sequence[StoredDocument] = (),
         idempotency: tuple[str, str] | None = None,
+        waivers: Sequence[str] = (),
     ) -> Entry:
         described = {
             "subjects": [{"name": f"shop-{at}", "digest": {"sha256": each}} for at, each in enumerate(subjects)]
@@ -166,6 +169,7 @@ class World:
             first=subjects[0],
             count=len(subjects),
             idempotency=None if idempotency is None else IdempotencyEntry(key=idempotency[0], body=idempotency[1]),
+            waivers=tuple(waivers) if verdict == "allow" else (),
         )
         return Entry(leaf, (*documents, *evidence))
 
@@ -188,6 +192,24 @@ class World:
             signatures=(signature,),
         )
         return Entry(leaf, () if bundle is None else (bundle,))
+
+    def waiver(self, name: str = "a waiver", *, policy: str = "demo", environment: str = "release") -> Entry:
+        statement, envelope = (StoredDocument.of(f"{what} {name}".encode()) for what in ("statement", "envelope"))
+        leaf = WaiverLeaf(
+            time=self.time(),
+            digest=statement.digest,
+            envelope=envelope.digest,
+            policy=policy,
+            environment=environment,
+            requester="person:1",
+            approver="person:2",
+            renewal=0,
+            principal="person:2",
+        )
+        return Entry(leaf, (statement, envelope))
+
+    def waiver_end(self, digest: str, reason: str = "mended") -> Entry:
+        return Entry(WaiverEndLeaf(time=self.time(), waiver=digest, reason=reason, principal="person:2"))
 
     def halt(self, reason: str = "drill") -> Entry:
         return Entry(HaltLeaf(time=self.time(), reason=reason, principal="person:1"))
@@ -254,11 +276,13 @@ class History:
         self._open: list[tuple[int, str]] = []
         self._halts: list[int] = []
         self._versions = 0
+        self._waivers: list[str] = []
 
     def append(self, sequencer: Sequencer, *, times: int) -> None:
         kinds = (
             [self.decision] * 4 + [self.outcome] * 3 + [self.evidence, self.halt, self.resume, self.document, self.key]
         )
+        kinds += [self.waiver, self.waiver_end]
         for _ in range(times):
             entries = [self._rng.choice(kinds)() for _ in range(self._rng.choice([1, 1, 2, 3, 9]))]
             batch = sequencer.append(entries)
@@ -267,6 +291,8 @@ class History:
                     self._open.append((index, each.leaf.request))
                 if isinstance(each.leaf, HaltLeaf):
                     self._halts.append(index)
+                if isinstance(each.leaf, WaiverLeaf):
+                    self._waivers.append(each.leaf.digest)
 
     def decision(self) -> Entry:
         rng = self._rng
@@ -276,6 +302,7 @@ class History:
             subjects=[f"{each:064x}" for each in rng.sample(range(20), rng.randrange(1, 4))],
             source=(rng.choice([None, "github.com/acme/shop"]), rng.choice([None, f"{rng.randrange(4):040x}"])),
             evidence=[self._world.evidence_document(f"envelope {rng.randrange(9)}") for _ in range(rng.randrange(3))],
+            waivers=rng.sample(self._waivers, min(len(self._waivers), rng.randrange(3))),
             idempotency=rng.choice([None, (f"{rng.randrange(4):064x}", f"{rng.randrange(2):064x}")]),
         )
 
@@ -288,6 +315,12 @@ class History:
     def evidence(self) -> Entry:
         subject = f"sha256:{self._rng.randrange(5):064x}"
         return self._world.evidence(f"envelope {self._rng.randrange(9)}", subjects=[subject])
+
+    def waiver(self) -> Entry:
+        return self._world.waiver(str(self._rng.random()))
+
+    def waiver_end(self) -> Entry:
+        return self._world.waiver_end(self._rng.choice(self._waivers)) if self._waivers else self.waiver()
 
     def halt(self) -> Entry:
         return self._world.halt()

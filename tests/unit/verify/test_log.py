@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from signer.formats.trust import TrustDocument
-from signer.ledger.leaves import Genesis, Outcome, decode_leaf, encode_leaf
+from signer.ledger.leaves import Genesis, Outcome, WaiverEndLeaf, WaiverLeaf, decode_leaf, encode_leaf
 from signer.tlog.merkle import leaf_hash
 from signer.tlog.tiles import WIDTH, Tile, encode_entries, tile_width
 from signer.verify.checks import CheckFailed, Checklist
@@ -17,6 +17,7 @@ from signer.verify.log import LogSource, TileDirectory, VerifiedLog, verify_log
 from tests.unit.verify.authority import Authority, changed, halt_leaf
 
 LEAVES = 2 * WIDTH + 40
+WAIVER = "ab" * 32
 
 
 @pytest.fixture(scope="module")
@@ -227,3 +228,47 @@ def test_a_source_that_gives_too_few_entries_is_refused(authority: Authority) ->
     with pytest.raises(CheckFailed) as refused:
         verify(Short(authority), authority.trust_document())
     assert refused.value.code == "leaf-altered"
+
+
+def waiver_leaf(digest: str = WAIVER) -> WaiverLeaf:
+    return WaiverLeaf(
+        time=halt_leaf().time,
+        digest=digest,
+        envelope="cd" * 32,
+        policy="demo",
+        environment="release",
+        requester="person:1",
+        approver="person:2",
+        renewal=0,
+        principal="person:2",
+    )
+
+
+def waiver_end(digest: str = WAIVER) -> WaiverEndLeaf:
+    return WaiverEndLeaf(time=halt_leaf().time, waiver=digest, reason="mended", principal="person:2")
+
+
+def test_a_decision_rests_on_a_waiver_that_stands() -> None:
+    authority = Authority()
+    authority.append(waiver_leaf())
+    authority.release(decision=changed(waivers=(WAIVER,)))
+    authority.append(waiver_end())
+    assert verify(Source(authority), authority.trust_document()).leaves["waiver"] == 1
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param((), id="that was never recorded"),
+        pytest.param((waiver_leaf("ef" * 32),), id="when another one is"),
+        pytest.param((waiver_leaf(), waiver_end()), id="that had ended before"),
+    ],
+)
+def test_no_decision_rests_on_a_waiver(before: tuple[WaiverLeaf | WaiverEndLeaf, ...]) -> None:
+    authority = Authority()
+    for leaf in before:
+        authority.append(leaf)
+    authority.release(decision=changed(waivers=(WAIVER,)))
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document())
+    assert refused.value.code == "waiver-not-in-force"
