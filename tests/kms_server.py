@@ -188,7 +188,6 @@ def metadata(key: Key) -> Members:
         "AWSAccountId": ACCOUNT,
         "Arn": key.arn,
         "CreationDate": 1780000000.0,
-        "CustomerMasterKeySpec": key.spec,
         "Description": "",
         "Enabled": key.state == "Enabled",
         "KeyId": key.arn.rsplit("/", 1)[1],
@@ -205,7 +204,6 @@ def metadata(key: Key) -> Members:
 def public_key(key: Key) -> Members:
     """Answer of GetPublicKey."""
     return {
-        "CustomerMasterKeySpec": key.spec,
         "KeyId": key.arn,
         "KeySpec": key.spec,
         "KeyUsage": "SIGN_VERIFY",

@@ -84,6 +84,7 @@ class TokenPool:
         self._failures = 0
         self._next_start = 0
         self._next_recheck = 0
+        self._rechecks: deque[str] = deque()
         self._refused_pin: tuple[int, ...] | None = None
         self._fault: Fault | None = None
         self._problems: dict[str, Problem] = {}
@@ -312,18 +313,20 @@ class TokenPool:
         self._workers.append(worker)
 
     def _recheck(self, *, now: int) -> None:
-        if now < self._next_recheck:
+        """Look once a second at each key that could not be used; back in service when it is the pinned one again."""
+        if now >= self._next_recheck:
+            self._next_recheck = now + RECHECK_NS
+            if not self._rechecks:
+                self._rechecks.extend(self._problems)
+        if self._queue and self._place.threads == 1:
+            # One thread: whoever waits for a signature comes first.
             return
-        self._next_recheck = now + RECHECK_NS
-        looker = next((worker for worker in self._workers if worker.may_look), None)
-        if looker is None or not self._problems or (self._queue and self._place.threads == 1):
-            return
-        # Each unusable key in its turn: the one that was looked at goes to the end.
-        uri, problem = next(iter(self._problems.items()))
-        self._problems[uri] = self._problems.pop(uri)
-        for place, _ in self._pins(self._place.name):
-            if str(place.uri) == problem.uri:
-                looker.locate(Locate(uri=uri, algorithm=place.algorithm, generate=False), now=now)
+        while self._rechecks and (looker := self._looker()):
+            uri = self._rechecks.popleft()
+            for place, _ in self._pins(self._place.name) if uri in self._problems else ():
+                if str(place.uri) == uri:
+                    looker.locate(Locate(uri=uri, algorithm=place.algorithm, generate=False), now=now)
+                    break
 
     def _expire(self, *, now: int) -> None:
         hopeless = not self._is_ready and bool(self._failures)
@@ -347,7 +350,7 @@ class TokenPool:
             self._asks.clear()
 
     def _hand_out(self, *, now: int) -> None:
-        while self._asks and (looker := next((worker for worker in self._workers if worker.may_look), None)):
+        while self._asks and (looker := self._looker()):
             ticket, ask = self._asks.popleft()
             self._locating[looker] = ticket
             looker.locate(ask, now=now)
@@ -378,6 +381,9 @@ class TokenPool:
             size += len(job.data)
         self._queue.extendleft(reversed(pausing))
         return taken
+
+    def _looker(self) -> TokenProcess | None:
+        return next((worker for worker in self._workers if worker.may_look), None)
 
     @property
     def _is_ready(self) -> bool:
