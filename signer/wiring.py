@@ -164,6 +164,8 @@ def ask_admin(settings: Settings, command: Command) -> int:
             raise Malformed(reply.code, reply.detail, remedy=reply.remedy)
         case Failed(family="refused"):
             raise Refused(reply.code, reply.detail, remedy=reply.remedy)
+        case Failed(family="misconfigured"):
+            raise Misconfigured(reply.code, reply.detail, remedy=reply.remedy)
         case Failed():
             raise Unavailable(reply.code, reply.detail, remedy=reply.remedy)
         case _:

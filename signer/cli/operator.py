@@ -199,11 +199,13 @@ def _reader(url: str) -> Reader:
     return Reader(open_engine(url, read_only=True))
 
 
-def _failed(reply: Failed) -> Malformed | Refused | Unavailable:
+def _failed(reply: Failed) -> Malformed | Refused | Unavailable | Misconfigured:
     match reply.family:
         case "malformed":
             return Malformed(reply.code, reply.detail, remedy=reply.remedy)
         case "refused":
             return Refused(reply.code, reply.detail, remedy=reply.remedy)
+        case "misconfigured":
+            return Misconfigured(reply.code, reply.detail, remedy=reply.remedy)
         case _:
             return Unavailable(reply.code, reply.detail, remedy=reply.remedy, retry_after=reply.retry_after)

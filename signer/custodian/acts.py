@@ -19,6 +19,7 @@ from signer.custodian.commands import (
     AddKey,
     Done,
     EndWaiver,
+    Failed,
     Halt,
     KeepEvidence,
     Kept,
@@ -44,6 +45,7 @@ from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import KeyLocated
 from signer.errors import Malformed, Refused, Unavailable
 from signer.formats.rfc3339 import format_time
+from signer.keys.backend import CONFIGURATION
 from signer.keys.keyring import KeyPlace, Keyring
 from signer.ledger.sequencer import Entry
 
@@ -204,6 +206,10 @@ class Acts:
     def hear(self, event: KeyLocated, *, stand: Callable[[], Standing], now: datetime) -> tuple[int, Act | Reply]:
         """Pin the key that a token showed: who waits for it, and the record or the answer."""
         ticket, place, who = self._locating.pop(event.ticket)
+        if not event.spki:
+            # What only a person can end is told as such: the command ends with exit code 78 and is not repeated.
+            family = "misconfigured" if event.code in CONFIGURATION else "unavailable"
+            return ticket, Failed(family=family, code=event.code, detail=event.detail, remedy=event.remedy)
         try:
             return ticket, self.record_key(ticket, event, place, who, standing=stand(), now=now)
         except (Malformed, Refused, Unavailable) as fault:
@@ -213,10 +219,6 @@ class Acts:
         self, ticket: int, event: KeyLocated, place: KeyPlace, who: str, *, standing: Standing, now: datetime
     ) -> Act | Done:
         """The record of a key; the same key again answers with its first leaf. Raises the three families."""
-        if not event.spki:
-            raise Unavailable(
-                event.code, event.detail, remedy=event.remedy or "look at the device, or let the key be made there"
-            )
         events = self._reader.keys()
         for row in events:
             if row.name == place.name:

@@ -223,7 +223,7 @@ class StatusReport(_Message, frozen=True, kw_only=True, tag="status-report"):
 
 
 class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
-    """An error of signer.errors on the wire: `family` is malformed, refused or unavailable."""
+    """An error of signer.errors on the wire: `family` is malformed, refused, unavailable or misconfigured."""
 
     family: str
     code: str

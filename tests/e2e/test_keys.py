@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from signer.dev.token import LABEL
+from signer.dev.token import LABEL, ensure_token
 from tests.contract.devices import kms_credentials
 from tests.e2e.running import wait_for
 from tests.e2e.site import OWNERS, Site, fetch_trust, make_site
+from tests.integration.softhsm import TestToken
 from tests.kms_server import ACCESS_KEY, SECRET_KEY, Fault, KmsServer, kms_server
 
 
@@ -93,3 +94,60 @@ def test_every_kind_of_key_signs_from_the_request_to_the_offline_verifier(tmp_pa
     written = b"".join(path.read_bytes() for path in site.folder.glob("*.log"))
     for secret in (SECRET_KEY, ACCESS_KEY, (site.folder / "token" / "pin").read_text()):
         assert secret.encode() not in written
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        pytest.param("id=%01", "id=%0", "percent-encoded", id="a URI that is cut"),
+        pytest.param("object=release;", "", "lacks object", id="a URI without a label"),
+        pytest.param(f"token={LABEL}", "token=elsewhere", "no [[tokens]]", id="a token that no entry names"),
+        pytest.param("id=%01", "id=%01;slot-id=3", "slot-id", id="an attribute that is not compared"),
+        pytest.param("id=%01", "id=%01?pin-value=canary", "PIN", id="a PIN in the URI"),
+        pytest.param(
+            f"pkcs11:token={LABEL};object=release;id=%01", "awskms:///alias/release", "whole ARN", id="a bad ARN"
+        ),
+        pytest.param(
+            f"pkcs11:token={LABEL};object=release;id=%01",
+            "awskms:///arn:aws:kms:us-east-1:111122223333:alias/release",
+            "[[aws_kms]]",
+            id="a region that no entry names",
+        ),
+        pytest.param('purpose = "statement"', 'purpose = "everything"', "purpose", id="an unknown purpose"),
+        pytest.param('"ecdsa-p256-sha256"', '"rsa-md5"', "algorithm", id="an unknown algorithm"),
+        pytest.param("pin_file =", 'pin_credential = "pin"\npin_file =', "one of the two", id="two places of one PIN"),
+    ],
+)
+def test_settings_that_name_no_key_end_the_start_with_the_remedy(
+    founded: Site, before: str, after: str, says: str
+) -> None:
+    good = founded.config.read_text()
+    assert before in good
+    founded.config.write_text(good.replace(before, after, 1))
+    try:
+        ran = founded.signer("custodian", "--config", founded.config)
+    finally:
+        founded.config.write_text(good)
+    assert ran.code == 78, ran.err
+    assert says in ran.err
+    assert "canary" not in ran.err
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    site = make_site(tmp_path_factory.mktemp("founded"))
+    assert site.init().code == 0
+    return site
+
+
+def test_a_key_that_its_token_lacks_or_has_twice_is_not_recorded(founded: Site) -> None:
+    token = TestToken(founded.folder / "token", ensure_token(founded.folder / "token"))
+    with founded.running("custodian"):
+        wait_for(founded.samples.admin_socket.exists)
+        missing = founded.signer("keys", "create", "release", "--existing")
+        assert (missing.code, "key-missing" in missing.err) == (78, True), missing.err
+        token.make_key()
+        token.make_key()
+        ambiguous = founded.signer("keys", "create", "release")
+        assert (ambiguous.code, "key-ambiguous" in ambiguous.err) == (78, True), ambiguous.err
+        assert "exactly one key pair" in ambiguous.err, "the remedy"
