@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 from policy.facts import EvidenceFacts, Facts, Origin, Provenance, RequestFacts, SubjectFact
-from policy.ledger_facts import LedgerFacts, Waiver
+from policy.ledger_facts import LedgerFacts
 from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
 from signer.custodian.protocols import Persons, Reader
 from signer.domain.digest import Digest
@@ -176,10 +176,9 @@ def make_facts(
     subjects: Sequence[Subject],
     principal: str,
     persons: Callable[[str], str],
-    personal_keys: tuple[str, ...],
-    waivers: tuple[Waiver, ...] = (),
+    ledger: LedgerFacts,
 ) -> Facts:
-    """The facts of the evidence as web states them, with the ledger's part set here; raises Malformed."""
+    """The facts of the evidence as web states them, beside those of the ledger; raises Malformed."""
     received = {digest: position for position, digest in enumerate(considered.digests, start=1)}
     submitters = {held.digest: held.principal for held in considered.stored}
 
@@ -213,12 +212,7 @@ def make_facts(
             subjects=tuple(SubjectFact(name=subject.name, sha256=subject.sha256) for subject in subjects),
         ),
         evidence=evidence,
-        ledger=LedgerFacts(
-            policy_digest=judge.policy_digest,
-            access_digest=judge.access_digest,
-            personal_keys=personal_keys,
-            waivers=waivers,
-        ),
+        ledger=ledger,
     )
 
 

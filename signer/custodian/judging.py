@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from policy import decision as verdicts
 from policy.document import Policy
 from policy.engine import evaluate
-from policy.ledger_facts import Waiver
+from policy.ledger_facts import LedgerFacts, Reached, Waiver
+from policy.rules.deployment.soak import SOAK
 from signer.custodian.commands import Idempotency, Judge, Stale
 from signer.custodian.judged import (
     Considered,
@@ -119,8 +120,7 @@ class Judging:
             subjects=question.subjects,
             principal=question.principal,
             persons=question.pseudonyms.of_identifier,
-            personal_keys=question.personal_keys,
-            waivers=self._waivers(question, subjects=subjects.digest, now=now),
+            ledger=self._ledger(question, subjects=subjects.digest, now=now),
         )
         decision = evaluate(question.policy, facts, now=now)
         try:
@@ -164,6 +164,22 @@ class Judging:
             leaf=leaf,
         )
         return verdict, Entry(leaf, (*documents, *kept))
+
+    def _ledger(self, question: Question, *, subjects: str, now: datetime) -> LedgerFacts:
+        """What the ledger knows; of earlier releases only where a rule of the environment asks."""
+        policy, judge = question.policy, question.judge
+        rules = policy.environments[judge.environment].rules
+        digests = [subject.sha256 for subject in question.subjects if any(rule.kind is SOAK for rule in rules)]
+        return LedgerFacts(
+            policy_digest=judge.policy_digest,
+            access_digest=judge.access_digest,
+            personal_keys=question.personal_keys,
+            waivers=self._waivers(question, subjects=subjects, now=now),
+            allowed=tuple(
+                Reached(sha256=row.sha256, environment=row.environment, at=row.time, leaf=row.leaf.hex())
+                for row in self._reader.first_signed(policy.name, digests)
+            ),
+        )
 
     def _waivers(self, question: Question, *, subjects: str, now: datetime) -> tuple[Waiver, ...]:
         """The waivers that may speak of this request, their uses counted as this request has to count them."""

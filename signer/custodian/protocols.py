@@ -20,6 +20,7 @@ from signer.ledger.rows import (
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    SignedRow,
     TrustRow,
     WaiverRow,
     WaiverUseRow,
@@ -56,6 +57,9 @@ class Reader(Protocol):
 
     def outcome(self, decision_leaf: int) -> OutcomeRow | None:
         """The outcome of an allow decision."""
+
+    def first_signed(self, policy: str, sha256s: Sequence[str]) -> tuple[SignedRow, ...]:
+        """The first signed decision of each digest for each environment."""
 
     def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
         """What a principal used an idempotency key for last."""

@@ -77,6 +77,25 @@ class Queries:
             .where(t.outcome.c.decision == bindparam("decision")),
             ["decision"],
         )
+        first = (
+            select(func.min(t.decision.c.leaf))
+            .join(t.decision_subject, t.decision_subject.c.leaf == t.decision.c.leaf)
+            .join(t.outcome, t.outcome.c.decision == t.decision.c.leaf)
+            .where(
+                t.decision_subject.c.digest == bindparam("subject"),
+                t.decision.c.policy == bindparam("policy"),
+                t.outcome.c.status == "signed",
+            )
+            .group_by(t.decision.c.environment)
+        )
+        self.first_signed = Statement(
+            engine,
+            select(t.decision.c.environment, t.decision.c.time, t.leaf.c.hash)
+            .join(t.leaf, t.leaf.c.idx == t.decision.c.leaf)
+            .where(t.decision.c.leaf.in_(first))
+            .order_by(t.decision.c.leaf),
+            ["subject", "policy"],
+        )
         ended = t.leaf.alias("ended")
         self.concluded = Statement(
             engine,

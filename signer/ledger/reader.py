@@ -32,6 +32,7 @@ from signer.ledger.rows import (
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    SignedRow,
     TrustRow,
     WaiverEndRow,
     WaiverRow,
@@ -289,6 +290,18 @@ class Reader:
         assert isinstance(leaf, Outcome)
         time = parse_time(leaf.time, what="time of the outcome")
         return OutcomeRow(index, leaf.decision, leaf.request, time, leaf.status, leaf.reason, leaf.signatures)
+
+    def first_signed(self, policy: str, sha256s: Sequence[str]) -> tuple[SignedRow, ...]:
+        """For each digest and each environment the first decision under a policy of this name that was signed."""
+        found: list[SignedRow] = []
+        with self._connections.reading() as cursor:
+            for sha256 in sha256s:
+                for environment, time, hashed in self._queries.first_signed.run(
+                    cursor, f"sha256:{sha256}", policy
+                ).fetchall():
+                    when = parse_time(time, what="time of the decision")
+                    found.append(SignedRow(sha256, environment, when, hashed))
+        return tuple(found)
 
     def concluded(self, request_id: str) -> tuple[tuple[int, bytes], tuple[int, bytes]] | None:
         """Index and bytes of a request's decision leaf and of its outcome leaf; None without an outcome."""

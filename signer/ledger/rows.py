@@ -100,6 +100,17 @@ class OutcomeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedRow:
+    """The first decision of a digest for one environment whose outcome is signed."""
+
+    sha256: str
+    environment: str
+    time: datetime
+    leaf: bytes
+    """Hash of the decision leaf."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayRow:
     """What a principal last asked under one Idempotency-Key: `body` is the sha256 of the raw body."""
 

@@ -39,7 +39,7 @@ from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, 
 from signer.keys.keyring import KeyPlace, PinnedKey, keyring_of
 from signer.keys.uri import Pkcs11Uri
 from signer.ledger import leaves
-from signer.ledger.documents import StoredDocument, read_evidence_uses, read_subject_digests
+from signer.ledger.documents import StoredDocument, read_evidence_uses, read_subject_digests, read_subjects
 from signer.ledger.rows import (
     ActiveDocument,
     DecisionRow,
@@ -49,6 +49,7 @@ from signer.ledger.rows import (
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    SignedRow,
     TrustRow,
     WaiverEndRow,
     WaiverRow,
@@ -180,6 +181,17 @@ class FakeLedger:
                 time = parse_time(leaf.time, what="time")
                 return OutcomeRow(index, leaf.decision, leaf.request, time, leaf.status, leaf.reason, leaf.signatures)
         return None
+
+    def first_signed(self, policy: str, sha256s: Sequence[str]) -> tuple[SignedRow, ...]:
+        found: dict[tuple[str, str], SignedRow] = {}
+        for row in self.decisions():
+            outcome = self.outcome(row.leaf)
+            if row.policy.name == policy and outcome is not None and outcome.status == "signed":
+                for sha256 in sha256s:
+                    if f"sha256:{sha256}" in read_subjects(self.documents[row.subjects].data):
+                        signed = SignedRow(sha256, row.environment, row.time, leaf_hash(self.bodies[row.leaf]))
+                        found.setdefault((sha256, row.environment), signed)
+        return tuple(found.values())
 
     def replay(self, principal: str, key_digest: str) -> ReplayRow | None:
         row = None

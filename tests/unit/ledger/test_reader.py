@@ -16,6 +16,7 @@ from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.formats.owner_act import OwnerAct, sign_owner_act
 from signer.formats.trust import TrustDocument, build_trust_document, parse_trust_file, verify_trust_file
 from signer.ledger.documents import StoredDocument
+from signer.ledger.leaves import Decision
 from signer.ledger.reader import MAX_LEAVES, Reader, open_reader
 from signer.ledger.sequencer import Entry, Sequencer
 from signer.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
@@ -371,3 +372,24 @@ def test_a_lost_database_is_unavailable_and_comes_back(
             reader.head()
         assert error.value.code == "ledger-unavailable"
     assert reader.head().size == 1
+
+
+def test_the_first_signed_decision_of_a_digest_counts_for_each_environment(world: World, sequencer: Sequencer) -> None:
+    sent = [
+        world.decision(environment="staging", subjects=["a" * 64, "b" * 64]),
+        world.decision(environment="staging"),
+        world.decision(environment="release"),
+        world.decision(environment="test"),
+        world.decision(environment="staging", policy="another"),
+        world.decision(environment="staging", verdict="deny"),
+    ]
+    first = sequencer.append(sent).first
+    for offset, status in ((0, "signed"), (1, "signed"), (2, "failed"), (4, "signed")):
+        request = sent[offset].leaf
+        assert isinstance(request, Decision)
+        sequencer.append([world.outcome(first + offset, request.request, status=status)])
+    found = world.reader.first_signed("demo", ["a" * 64, "b" * 64, "c" * 64])
+    assert [(row.sha256, row.environment, row.leaf) for row in found] == [
+        ("a" * 64, "staging", leaf_hash(world.reader.leaf(first))),
+        ("b" * 64, "staging", leaf_hash(world.reader.leaf(first))),
+    ]
