@@ -16,13 +16,21 @@ parameters of its type. `waivable: true` lets a waiver count for it; without tha
 that is not listed here is refused. A duration is a whole number and one of s, m, h, d, w. A pattern is matched as a
 whole, segment by segment; `*` stands for any characters within one segment.
 
-A rule ends as **pass**, **fail** or **unknown**, and unknown denies as fail does. It passes only by evidence that it
+A rule ends as **pass**, **fail** or **unknown**, and unknown denies as fail does. Two more endings stand in the way for
+a time only: **frozen** in a freeze window (423, exit code 13) and **waiting** where only approvals are missing (202, exit
+code 11); the same request is judged anew when it is sent again. Failures are answered before unknowns, these before a
+freeze, and a freeze before missing approvals. It passes only by evidence that it
 counted: evidence that verified under a trusted key and whose subject is the requested digest. Source attestations count
 only through the repository and commit that trusted provenance of that digest names. Evidence by someone else than the
 rule accepts makes it fail when nothing accepted satisfies it, and never outweighs accepted evidence. Evidence dated in
 the future by more than `defaults.clockSkew` fails.
 
 All rules of an environment that rest on provenance are judged on one and the same provenance of a subject.
+
+Rules are judged in three stages: what the evidence says, then whether it may be released now (soak, freeze, rollback,
+break-glass), then approvals. An approval is given for one digest, one environment, one version of the policy and the
+set of evidence that its rules cite; when one of the four differs, it does not count. A pass that counts no evidence, as
+outside a freeze window, allows nothing alone.
 
 A rule with `mode: shadow` is judged and shown, and no part of the verdict: its finding ends as **shadow** and says how
 it would have ended. With `effectiveOn` beside it, an RFC 3339 time, it is in force from that instant on. Each

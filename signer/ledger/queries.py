@@ -84,7 +84,7 @@ class Queries:
             .where(
                 t.decision_subject.c.digest == bindparam("subject"),
                 t.decision.c.policy == bindparam("policy"),
-                t.outcome.c.status == "signed",
+                t.outcome.c.status == bindparam("status"),
             )
             .group_by(t.decision.c.environment)
         )
@@ -94,7 +94,7 @@ class Queries:
             .join(t.leaf, t.leaf.c.idx == t.decision.c.leaf)
             .where(t.decision.c.leaf.in_(first))
             .order_by(t.decision.c.leaf),
-            ["subject", "policy"],
+            ["subject", "policy", "status"],
         )
         ended = t.leaf.alias("ended")
         self.concluded = Statement(

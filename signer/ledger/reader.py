@@ -297,7 +297,7 @@ class Reader:
         with self._connections.reading() as cursor:
             for sha256 in sha256s:
                 for environment, time, hashed in self._queries.first_signed.run(
-                    cursor, f"sha256:{sha256}", policy
+                    cursor, f"sha256:{sha256}", policy, "signed"
                 ).fetchall():
                     when = parse_time(time, what="time of the decision")
                     found.append(SignedRow(sha256, environment, when, hashed))
