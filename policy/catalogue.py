@@ -18,10 +18,11 @@ whole, segment by segment; `*` stands for any characters within one segment.
 
 A rule ends as **pass**, **fail** or **unknown**, and unknown denies as fail does. Two more endings stand in the way for
 a time only: **frozen** in a freeze window (423, exit code 13) and **waiting** where only approvals are missing (202,
-exit code 11); the same request is judged anew when it is sent again. Failures are answered before unknowns, these before
-a freeze, and a freeze before missing approvals. It passes only by evidence that it
-counted: evidence that verified under a trusted key and whose subject is the requested digest. Source attestations count
-only through the repository and commit that trusted provenance of that digest names. Evidence by someone else than the
+exit code 11); the same request is judged anew when it is sent again. Failures are answered before unknowns, these
+before a freeze, and a freeze before missing approvals.
+
+A rule passes only by evidence that it counted: evidence that verified under a trusted key and whose subject is the
+requested digest. Source attestations count only through the repository and commit that trusted provenance of that digest names. Evidence by someone else than the
 rule accepts makes it fail when nothing accepted satisfies it, and never outweighs accepted evidence. Evidence dated in
 the future by more than `defaults.clockSkew` fails.
 
