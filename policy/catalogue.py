@@ -22,9 +22,10 @@ exit code 11); the same request is judged anew when it is sent again. Failures a
 before a freeze, and a freeze before missing approvals.
 
 A rule passes only by evidence that it counted: evidence that verified under a trusted key and whose subject is the
-requested digest. Source attestations count only through the repository and commit that trusted provenance of that digest names. Evidence by someone else than the
-rule accepts makes it fail when nothing accepted satisfies it, and never outweighs accepted evidence. Evidence dated in
-the future by more than `defaults.clockSkew` fails.
+requested digest. Source attestations count only through the repository and commit that trusted provenance of that
+digest names.
+Evidence by someone else than the rule accepts makes it fail when nothing accepted satisfies it, and never outweighs
+accepted evidence. Evidence dated in the future by more than `defaults.clockSkew` fails.
 
 All rules of an environment that rest on provenance are judged on one and the same provenance of a subject.
 
