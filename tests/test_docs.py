@@ -63,6 +63,7 @@ def metric_names() -> Iterator[str]:
         pytest.param("http-api.md", [f"`{r.method} {spelled(r.path)}`" for r in routes()], id="every route"),
         pytest.param("errors.md", [f"### {code}\n" for code in STATUS], id="every problem code"),
         pytest.param("rules.md", [f"### {code}\n" for code in RULES], id="every rule type"),
+        pytest.param("checklists.md", [f"(`{code}`)" for code in RULES], id="every rule type to tick"),
         pytest.param("metrics.md", [*metric_names()], id="every metric"),
         pytest.param(
             "leaves.md",

@@ -25,6 +25,7 @@ from policy.document import Policy
 from policy.facts import EvidenceFacts, Facts, SourceSummary
 from policy.identity import TrustedIdentity
 from policy.schema import PolicyError, Section
+from policy.testing.holds import complete_ledger
 from policy.wording import quote
 
 KINDS: Final = tuple(field.name for field in fields(EvidenceFacts))
@@ -95,6 +96,9 @@ def build_facts(value: Mapping[str, Any], *, setting: Setting, path: str) -> Fac
     request["environment"] = setting.environment
     ledger["policy_digest"] = setting.policy.digest
     ledger.setdefault("access_digest", "0" * 64)
+    first = request["subjects"][0] if request["subjects"] else {}
+    digest = first.get("sha256", "") if isinstance(first, Mapping) else ""
+    ledger = complete_ledger(ledger, sha256_of_subject=digest, environment=setting.environment)
     count = len(request["subjects"])
     evidence: dict[str, Any] = {}
     received = 0

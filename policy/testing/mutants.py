@@ -25,6 +25,7 @@ from policy.rule import Rule
 from policy.schema import PolicyError
 from policy.sense import Kind, Sense, weakened
 from policy.testing.fixture import ENTRIES, NOBODY
+from policy.testing.holds import as_held, ledger_mutants
 from policy.testing.run import Ran, outcomes, run_trial
 from policy.testing.suite import Trial
 from policy.trust import ISOLATION
@@ -54,14 +55,16 @@ def mutants(policy: Policy, value: Mapping[str, Any], ran: Sequence[Ran]) -> tup
     """Every mutant of every required rule; `value` are the document's plain values, `ran` trials that passed."""
     required = {name for environment in policy.environments.values() for name in environment.require}
     trials = [each.trial for each in ran]
+    # What is changed in the facts below is changed in approvals that count.
+    held = [replace(each, trial=_as_held(policy, each.trial)) for each in ran]
     found: list[Mutant] = []
     for rule in policy.rules:
         if rule.id in required and rule.mode == "enforce":
-            found.extend(_evidence_mutants(policy, rule, ran))
+            found.extend(_evidence_mutants(policy, rule, held))
             found.extend(_document_mutants(value, rule, trials))
     for name, what, mutated in (*_trust_documents(value), *_default_documents(value)):
         found.extend(_noticed(name, what, mutated, trials))
-    found.extend(_expiry_mutants(policy, ran))
+    found.extend(_expiry_mutants(policy, held))
     return tuple(found)
 
 
@@ -79,9 +82,15 @@ def _evidence_mutants(policy: Policy, rule: Rule, ran: Sequence[Ran]) -> Iterato
                 facts = _changed(each.trial.facts, counted, kind, change)
                 told = f"{kind.__name__} {what}"
                 yield _judged(policy, rule.id, told, each.trial, facts=facts, at=each.trial.at)
+        for what, facts in ledger_mutants(each.trial.facts, counted):
+            yield _judged(policy, rule.id, what, each.trial, facts=facts, at=each.trial.at)
         if any(getattr(parameter.sense, "kind", None) is Kind.AGE for parameter in rule.kind.parameters):
             for what, at in _instants(policy, rule, each.trial, counted):
                 yield _judged(policy, rule.id, what, each.trial, facts=each.trial.facts, at=at)
+
+
+def _as_held(policy: Policy, trial: Trial) -> Trial:
+    return replace(trial, facts=as_held(policy, trial.facts, now=trial.at))
 
 
 def _changes(kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, ItemChange]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from policy.decision import Decision, Finding, Outcome
 from policy.document import Policy
 from policy.engine import evaluate
+from policy.testing.holds import as_held
 from policy.testing.suite import Trial
 
 _WORST = (
@@ -55,7 +56,7 @@ def run(policy: Policy, trials: Iterable[Trial]) -> tuple[Ran, ...]:
 
 def run_trial(policy: Policy, trial: Trial) -> Ran:
     """Judge one trial."""
-    decision = evaluate(policy, trial.facts, now=trial.at)
+    decision = evaluate(policy, as_held(policy, trial.facts, now=trial.at), now=trial.at)
     return Ran(trial=trial, decision=decision, faults=tuple(_faults(trial, decision)))
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from policy.document import parse_policy
+from policy.lint import SOON
 from signer.cli.checkup import Expectation, Line, certificate_lines, load_chain, run_check, secret_line
 from signer.custodian.token_pool import DevicePlace
 from signer.devices import devices_of
@@ -147,6 +149,22 @@ def _ledger_lines(settings: Settings, *, now: datetime) -> Iterator[Line]:
     yield run_check(
         Expectation("documents", "a policy, an access and a trust document in force", "see `signer init --help`"),
         documents,
+    )
+
+    def reviews() -> tuple[bool, str]:
+        with open_ledger_reader(settings) as reader:
+            policies = [parse_policy(each.data) for each in reader.active_all("policy")]
+        dated = [(each, each.expires) for each in policies if each.expires is not None]
+        found = ", ".join(f"{each.name} v{each.version} until {format_time(until)}" for each, until in dated)
+        return all(now + SOON < until for _, until in dated), found or "no policy in force has a date"
+
+    yield run_check(
+        Expectation(
+            "policy expiry",
+            f"more than {SOON.days} days until any policy in force expires",
+            "its owner reviews it, raises version and expires, and the owners sign it: signer policy activate",
+        ),
+        reviews,
     )
 
 
