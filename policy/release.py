@@ -27,15 +27,20 @@ class Release:
     findings: tuple[Finding, ...] = ()
     """Of the rules of earlier stages, in the policy's order."""
 
-    def given_for(self, approval: Approval) -> bool:
-        """Whether `approval` was given for this digest, environment, policy and set of cited evidence (I7)."""
-        return (
-            len(self.subjects) == 1
-            and approval.sha256 == self.subjects[0].sha256
-            and approval.environment == self.environment
-            and approval.policy_digest == self.ledger.policy_digest
-            and approval.cited == cited(self.findings)
-        )
+    @property
+    def hold(self) -> tuple[str, str, str, str] | None:
+        """What an approval of this release names (I7): digest, environment, policy and set of cited evidence.
+
+        None where several digests are asked for: nobody approves those at once.
+        """
+        if len(self.subjects) != 1:
+            return None
+        return (self.subjects[0].sha256, self.environment, self.ledger.policy_digest, cited(self.findings))
+
+
+def held_by(approval: Approval) -> tuple[str, str, str, str]:
+    """What an approval was given for, in the same order."""
+    return (approval.sha256, approval.environment, approval.policy_digest, approval.cited)
 
 
 def cited(findings: Iterable[Finding]) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from policy.decision import Outcome
 from policy.ledger_facts import Approval
 from policy.questions import answers, digest_of
+from policy.release import held_by
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, unknown
 from policy.schema import NAME, Section
 from policy.sense import Kind, Sense
@@ -84,7 +85,8 @@ def _judge(demand: ApprovalDemand, case: Case) -> Judgement:
     unmet = _unmet(demand, case)
     if unmet is not None:
         return unmet
-    given = [each for each in case.release.ledger.approvals if case.release.given_for(each)]
+    hold = case.release.hold
+    given = [each for each in case.release.ledger.approvals if held_by(each) == hold]
     rejected = [each for each in given if each.kind == "reject"]
     if rejected:
         return _ended(
@@ -95,7 +97,7 @@ def _judge(demand: ApprovalDemand, case: Case) -> Judgement:
             remedy="the pipeline brings other evidence or another digest, or whoever rejected it takes that back",
         )
     approving = [each for each in given if each.kind == "approve"]
-    refused = {each.statement: fault for each in approving if (fault := _fault(demand, case, each)) is not None}
+    refused = dict(_refused(demand, case, approving))
     counted = {each.person: each for each in approving if each.statement not in refused}
     lacking = unfilled(demand.groups, {person: each.groups for person, each in counted.items()})
     found = listed(_told(approving, refused)) or "no approval of this digest on this evidence"
@@ -127,25 +129,26 @@ def _unmet(demand: ApprovalDemand, case: Case) -> Judgement | None:
     return None
 
 
-def _fault(demand: ApprovalDemand, case: Case, approval: Approval) -> str | None:
-    """Why an approval does not count: the first of the reasons, each with whether it holds."""
-    age = case.now - approval.at
-    role = excluded(case).get(approval.person)
-    person = approval.person
-    reasons = (
-        (person == UNMAPPED, "somebody whom the access document does not know"),
-        (role is not None, f"{person} is the release's {role}"),
-        (age < -case.clock_skew, f"{person} approved in the future"),
-        (age > demand.ttl, f"{person} approved {span(age)} ago"),
-        (demand.signed and not approval.signed, f"{person} signed nothing"),
-        (bool(demand.checklist) and approval.answers != _digest(case), f"{person} saw other answers"),
-        (not set(demand.groups) & set(approval.groups), f"{person} is in none of the groups"),
-    )
-    return next((why for holds, why in reasons if holds), None)
-
-
-def _digest(case: Case) -> str:
-    return digest_of(answers(case.release), case.release)
+def _refused(demand: ApprovalDemand, case: Case, approving: Sequence[Approval]) -> Iterator[tuple[str, str]]:
+    """The statements that do not count, each with the first of its faults."""
+    if not approving:
+        return
+    roles = excluded(case)
+    seen = digest_of(answers(case.release), case.release) if demand.checklist else None
+    for each in approving:
+        age, role, person = case.now - each.at, roles.get(each.person), each.person
+        reasons = (
+            (person == UNMAPPED, "somebody whom the access document does not know"),
+            (role is not None, f"{person} is the release's {role}"),
+            (age < -case.clock_skew, f"{person} approved in the future"),
+            (age > demand.ttl, f"{person} approved {span(age)} ago"),
+            (demand.signed and not each.signed, f"{person} signed nothing"),
+            (seen is not None and each.answers != seen, f"{person} saw other answers"),
+            (not set(demand.groups) & set(each.groups), f"{person} is in none of the groups"),
+        )
+        fault = next((why for holds, why in reasons if holds), None)
+        if fault is not None:
+            yield each.statement, fault
 
 
 def _told(approving: Iterable[Approval], refused: Mapping[str, str]) -> Iterator[str]:
