@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint faults fuzz bench docs lock ready
+.PHONY: help demo dev test lint faults fuzz mutants bench docs lock ready
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,6 +30,9 @@ faults: ready ## Run the long form of the fault suite
 
 fuzz: ready ## Fuzz each way in for ten minutes, two at a time (SECONDS=60 gives each a minute)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
+
+mutants: ready ## Change the code in 400 places, one at a time, and list each change that no test noticed (COUNT=40 takes fewer)
+	@$(BIN)/python -m tests.mutants --count $(or $(COUNT),400)
 
 bench: ready ## Print the reference sum S and the pipeline's ratio to it
 	@$(BIN)/python -m bench

@@ -213,6 +213,7 @@ def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | 
     """Serve until told to stop; the exit code. Raises Misconfigured before anything is bound."""
     # Imported here: the custodian and `signer init` load neither Flask nor gunicorn.
     from signer.web.application import Application, open_application  # noqa: PLC0415 - loaded on use, so that others never load it
+    from signer.web.expiry import TlsFiles  # noqa: PLC0415 - loaded on use, so that others never load it
     from signer.web.spool import Spool  # noqa: PLC0415 - loaded on use, so that others never load it
     from signer.web.wsgi.server import ServerSettings, serve  # noqa: PLC0415 - loaded on use, so that others never load it
 
@@ -234,7 +235,7 @@ def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | 
             if documents is None
             else Spool(documents.spool, limit=documents.limit, quota=documents.quota, total=documents.total),
             workers=web.workers,
-            certificate=web.certificate,
+            tls=TlsFiles(certificate=web.certificate, client_ca=web.client_ca, crl=web.crl),
             metrics_directory=metrics_directory,
         )
 

@@ -31,7 +31,12 @@ GATES: Mapping[str, tuple[str, ...]] = {
 """Each gate: what the environment's Python runs; any exit code but 0 fails."""
 
 SUITES: Mapping[str, tuple[str, ...]] = {
-    "architecture": ("tests/test_architecture.py", "tests/test_prepare.py", "tests/test_suites.py"),
+    "architecture": (
+        "tests/test_architecture.py",
+        "tests/test_prepare.py",
+        "tests/test_suites.py",
+        "tests/test_mutants.py",
+    ),
     "docs": ("tests/test_docs.py", "tests/test_deploy.py"),
     "unit": ("tests/unit",),
     "policy": ("tests/policy",),

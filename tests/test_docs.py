@@ -144,7 +144,7 @@ def test_make_alone_lists_every_target() -> None:
     listed = subprocess.run(
         ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    for target in ("help", "demo", "dev", "test", "lint", "faults", "fuzz", "bench", "docs", "lock"):
+    for target in ("help", "demo", "dev", "test", "lint", "faults", "fuzz", "mutants", "bench", "docs", "lock"):
         assert re.search(rf"^  make {target} +\S", listed, re.MULTILINE), target
 
 

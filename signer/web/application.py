@@ -22,6 +22,7 @@ from signer.ledger.store import DocumentStore
 from signer.telemetry.logs import Log
 from signer.telemetry.metrics import Metrics
 from signer.web.documents import Documents
+from signer.web.expiry import TlsFiles
 from signer.web.peer import Peer, gunicorn_peer
 from signer.web.quotas import Quotas
 from signer.web.spool import Spool
@@ -58,7 +59,7 @@ class Application:
     clock: Callable[[], datetime]
     new_request_id: Callable[[], str]
     body_limit: int
-    certificate: Path
+    tls: TlsFiles
     metrics_directory: Path
 
 
@@ -72,7 +73,7 @@ def open_application(
     store: DocumentStore | None,
     spool: Spool | None,
     workers: int,
-    certificate: Path,
+    tls: TlsFiles,
     metrics_directory: Path,
 ) -> Application:
     """The application of a worker of the real server; call it after the fork."""
@@ -93,6 +94,6 @@ def open_application(
         clock=lambda: datetime.now(UTC),
         new_request_id=lambda: secrets.token_hex(16),
         body_limit=body_limit,
-        certificate=certificate,
+        tls=tls,
         metrics_directory=metrics_directory,
     )

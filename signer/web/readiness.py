@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from cryptography import x509
+from datetime import datetime
 
 from signer.custodian.commands import Status, StatusReport
 from signer.errors import SignerError
 from signer.web.application import Application
+from signer.web.expiry import look_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +21,8 @@ class Readiness:
     tree_size: int | None
     halted: bool | None
     keys_ready: int | None
-    certificate_expiry: float | None
-    """Seconds since the epoch."""
+    ends: Mapping[str, datetime]
+    """When certificates and revocation lists end, by role."""
 
     @property
     def ready(self) -> bool:
@@ -36,16 +36,29 @@ class Readiness:
             ("signer_halted", "1 while all signing is halted.", self.halted),
             ("signer_log_tree_size", "Leaves in the ledger.", self.tree_size),
             ("signer_keys_ready", "Keys that a token has proved to hold.", self.keys_ready),
-            ("signer_cert_expiry_timestamp_seconds", "End of the server certificate.", self.certificate_expiry),
+            ("signer_cert_expiry_timestamp_seconds", "End of the server certificate.", self._end("certificate")),
+            (
+                "signer_client_ca_expiry_timestamp_seconds",
+                "First end of an authority of client certificates.",
+                self._end("client_ca"),
+            ),
+            (
+                "signer_crl_next_update_timestamp_seconds",
+                "First time after which a revocation list lets nobody in.",
+                self._end("crl"),
+            ),
         ):
             if value is not None:
                 yield name, text, float(value)
+
+    def _end(self, role: str) -> float | None:
+        return self.ends[role].timestamp() if role in self.ends else None
 
 
 def look(application: Application) -> Readiness:
     """Look at everything now; whatever raises is a problem, named by its code alone."""
     problems: list[str] = []
-    tree_size = published = expiry = None
+    tree_size = published = None
     report: StatusReport | None = None
     try:
         tree_size = application.reader.head().size
@@ -70,17 +83,11 @@ def look(application: Application) -> Readiness:
                 problems.append("custodian: not ready")
         else:
             problems.append("custodian: it answered another question")
-    try:
-        certificate = x509.load_pem_x509_certificate(application.certificate.read_bytes())
-        expiry = certificate.not_valid_after_utc
-        if expiry <= application.clock():
-            problems.append(f"certificate: the server certificate ended {expiry.isoformat()}: renew it")
-    except (OSError, ValueError) as fault:
-        problems.append(f"certificate: the server certificate cannot be read: {type(fault).__name__}")
+    ends = look_at(application.tls, now=application.clock())
     return Readiness(
-        problems=tuple(problems),
+        problems=(*problems, *ends.problems),
         tree_size=tree_size,
         halted=None if report is None else report.halted,
         keys_ready=None if report is None else sum(ready for _, ready in report.keys),
-        certificate_expiry=None if expiry is None else expiry.timestamp(),
+        ends=ends.times,
     )

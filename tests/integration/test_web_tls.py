@@ -529,6 +529,7 @@ def test_every_listener_serves_what_is_its_own(lone: Server) -> None:
     assert 'signer_http_requests_total{method="GET",route="/livez",status="200"}' in text
     assert "signer_up 1.0" in text
     assert "signer_cert_expiry_timestamp_seconds" in text
+    assert "signer_client_ca_expiry_timestamp_seconds" in text
 
 
 def test_a_killed_worker_is_replaced_and_its_counts_stay(lone: Server) -> None:

@@ -17,6 +17,7 @@ from signer.ledger.guard import Guard
 from signer.ledger.reader import open_reader
 from signer.telemetry.logs import open_log
 from signer.web.application import Application, open_application
+from signer.web.expiry import TlsFiles
 from signer.web.wsgi import tls, worker
 from signer.web.wsgi.server import ServerSettings, serve
 
@@ -66,7 +67,7 @@ def main(path: str) -> int:
             store=None,
             spool=None,
             workers=settings.workers,
-            certificate=settings.certificate,
+            tls=TlsFiles(certificate=settings.certificate, client_ca=settings.client_ca, crl=settings.crl),
             metrics_directory=settings.metrics_directory,
         )
 

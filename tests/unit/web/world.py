@@ -84,6 +84,7 @@ from signer.telemetry.metrics import Metrics
 from signer.web.app import create_app
 from signer.web.application import Application
 from signer.web.documents import Documents
+from signer.web.expiry import TlsFiles
 from signer.web.peer import WSGIEnvironment
 from signer.web.quotas import Quotas
 from signer.web.spool import Spool
@@ -357,7 +358,7 @@ def write_certificate(world: World, *, ends: timedelta) -> None:
         .not_valid_after(NOW + ends)
         .sign(key, hashes.SHA256())
     )
-    world.application.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+    world.application.tls.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
 def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], Application] = lambda same: same) -> World:
@@ -425,7 +426,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             clock=lambda: NOW,
             new_request_id=lambda: f"{next(counter):032x}",
             body_limit=4 * 1024 * 1024,
-            certificate=folder / "server.pem",
+            tls=TlsFiles(certificate=folder / "server.pem"),
             metrics_directory=folder / "metrics",
         )
     )
