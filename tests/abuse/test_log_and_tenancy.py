@@ -25,6 +25,7 @@ from signer.tlog.merkle import leaf_hash
 from signer.tlog.note import NoteSigner
 from tests.abuse.stack import Answer, Release, Stack, question
 from tests.authority import ORIGIN
+from tests.unit.web.label_values import strange_labels
 
 SIGNER = (sys.executable, "-P", "-m", "signer.cli")
 
@@ -417,6 +418,7 @@ def test_L09_random_values_make_no_series(stack: Stack) -> None:
         round_of(number)
     assert series(stack) - before == set()
     assert len(before) < 1000
+    assert list(strange_labels(stack.metrics())) == []
 
 
 # L10

@@ -224,9 +224,16 @@ ROUTES = (
     ("POST", "/v1/access"), ("POST", "/v1/halt"), ("POST", "/v1/resume"), ("GET", "/v1/decisions?"),
     ("GET", "/v1/decisions/"), ("GET", "/v1/evidence/"), ("GET", "/v1/keys/"), ("GET", "/tile/"), ("GET", "/v1/"),
     ("DELETE", "/"),
+    ("POST", "/v1/uploads"),
 )  # fmt: skip
 CALLERS = ("robot/ci", "robot/auditor", "person/olga", "robot/nobody")
-TYPES = ("application/json", "text/plain", "application/json; charset=utf-16", "multipart/form-data; boundary=a")
+TYPES = (
+    "application/json",
+    "application/octet-stream",
+    "text/plain",
+    "application/json; charset=utf-16",
+    "multipart/form-data; boundary=a",
+)
 
 
 def _http_seeds() -> Sequence[bytes]:

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics import MetricWrapperBase
 
 from signer.errors import Misconfigured
-from signer.telemetry.metrics import share_directory
+from signer.telemetry.metrics import Metrics, share_directory
 from signer.web.operations import create_operations_app
+from tests.unit.web.label_values import ALLOWED, strange_labels
 from tests.unit.web.world import World
 
 WORKER = """
@@ -91,3 +94,30 @@ def test_health_on_the_operations_listener_gives_no_reasons(world: World) -> Non
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "problems" not in answer.get_json()
+
+
+def test_every_label_has_a_list_of_its_values() -> None:
+    labels = {
+        label
+        for metric in vars(Metrics(CollectorRegistry())).values()
+        if isinstance(metric, MetricWrapperBase)
+        for label in metric._labelnames
+    }
+    assert labels
+    assert labels - set(ALLOWED) == set()
+
+
+def test_a_value_outside_its_list_is_told() -> None:
+    text = 'a_total{route="/v1/keys",method="GET"} 1.0\na_total{route="/v1/x",method="BREW"} 1.0\nb{who="me"} 1.0\n'
+    assert list(strange_labels(text)) == ["a_total: route='/v1/x'", "a_total: method='BREW'", "b: who='me'"]
+
+
+def test_traffic_of_every_kind_makes_no_label_outside_its_list(world: World) -> None:
+    client = world.client()
+    client.post("/v1/signatures", json=world.body())
+    client.post("/v1/checks", json=world.body([]))
+    client.post("/v1/checks", json={"canary": 1})
+    client.open("/canary", method="CANARY")
+    text = generate_latest(world.registry).decode()
+    assert "signer_sign_requests_total" in text
+    assert list(strange_labels(text)) == []

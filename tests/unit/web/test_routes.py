@@ -8,49 +8,20 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from signer.custodian.commands import Status
+from signer.custodian.commands import Done, Status
+from signer.formats.canonical import sha256_hex
+from signer.identity.grants import ACTIONS
 from signer.web.app import OPEN_TO_ALL
 from signer.web.operations import create_operations_app
 from signer.web.public import create_public_app
-from tests.unit.web.world import SUBJECT, World
+from tests.unit.web.route_table import EVERYBODY, KNOWN, TABLE
+from tests.unit.web.world import SUBJECT, Keys, World, build_world, item
 
-ROUTES = {
-    "GET /.well-known/jwks.json",
-    "GET /checkpoint",
-    "GET /livez",
-    "GET /openapi.json",
-    "GET /readyz",
-    "GET /tile/<string:level>/<path:number>",
-    "GET /tile/entries/<path:number>",
-    "GET /v1/access",
-    "GET /v1/decisions",
-    "GET /v1/decisions/<string:request>",
-    "GET /v1/decisions/records",
-    "GET /v1/evidence/<string:sha256>",
-    "GET /v1/keys",
-    "GET /v1/keys/<string:kid>.pem",
-    "GET /v1/policies",
-    "GET /v1/trust",
-    "GET /v1/uploads",
-    "POST /v1/access",
-    "POST /v1/checks",
-    "POST /v1/evidence",
-    "POST /v1/halt",
-    "POST /v1/policies",
-    "POST /v1/resume",
-    "POST /v1/signatures",
-    "POST /v1/uploads",
-}
-PUBLIC = {
-    "GET /.well-known/jwks.json",
-    "GET /checkpoint",
-    "GET /openapi.json",
-    "GET /tile/<string:level>/<path:number>",
-    "GET /v1/keys",
-    "GET /v1/keys/<string:kid>.pem",
-    "GET /v1/trust",
-}
-OPERATIONS = {"GET /livez", "GET /metrics", "GET /readyz"}
+ROUTES = {route for route, guard in TABLE.items() if "callers" in guard.listeners}
+PUBLIC = {route for route, guard in TABLE.items() if "public" in guard.listeners}
+OPERATIONS = {route for route, guard in TABLE.items() if "operations" in guard.listeners}
+KEPT = b"a build log"
+GRANTED = {route: guard for route, guard in TABLE.items() if guard.who not in (EVERYBODY, KNOWN)}
 
 
 def routes(app: Flask) -> set[str]:
@@ -90,6 +61,58 @@ def test_every_resource_but_the_open_ones_asks_who_calls(lasting_world: World) -
             answer = lasting_world.client().open(path.replace("<path:number>", "000"), method=method, json={})
             assert (route, answer.status_code) == (route, status)
             assert ("WWW-Authenticate" in answer.headers) is (status == 401)
+
+
+def test_a_public_route_reads_and_asks_nobody(lasting_world: World) -> None:
+    assert all(route.startswith("GET ") and TABLE[route].who == EVERYBODY for route in PUBLIC | OPERATIONS)
+
+
+def document(data: bytes) -> dict[str, Any]:
+    return {**item(data), "kind": "build-log", "media_type": "text/plain", "subjects": [f"sha256:{SUBJECT.sha256}"]}
+
+
+@pytest.fixture(scope="module")
+def matrix_world(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> World:
+    """An access document with one robot for each action, and one that is known and may do nothing."""
+    world = build_world(tmp_path_factory.mktemp("matrix"), keys=keys)
+    robots = [
+        f'  - {{id: {name}, sans: ["spiffe://dev.invalid/robot/{name}"]}}' for name in (*ACTIONS, "keeper", "idle")
+    ]
+    grants = [
+        f'  - {{to: "robot:{robot}", actions: [{actions}], policies: ["*"], environments: ["*"], repositories: ["*"]}}'
+        for robot, actions in (*((name, name) for name in ACTIONS), ("keeper", "sign, evidence"))
+    ]
+    head = "schema: signing-access/v1\nmetadata: {name: access, version: 2}\n"
+    access = "\n".join([f"{head}people: []", "robots:", *robots, "grants:", *grants, ""])
+    world.activate("access", "access", 2, access.encode())
+    world.san = "spiffe://dev.invalid/robot/keeper"
+    assert world.client().post("/v1/signatures", json=world.body()).status_code == 200
+    kept = world.client().post("/v1/evidence", json={"policy": "demo", "evidence": [document(KEPT)]})
+    assert kept.status_code == 201
+    return world
+
+
+@pytest.mark.parametrize("route", GRANTED)
+def test_a_route_takes_the_actions_of_the_table_and_no_other(matrix_world: World, route: str) -> None:
+    world, guard = matrix_world, GRANTED[route]
+    method, _, rule = route.partition(" ")
+    request = world.application.reader.decisions(limit=1)[0].request_id
+    path = (guard.path or rule).format(request=request, sha256=sha256_hex(KEPT))
+    reached = set()
+    for action in (*ACTIONS, "idle"):
+        world.san = f"spiffe://dev.invalid/robot/{action}"
+        world.custodian.replies = [Done(leaf=7)] if rule in ("/v1/access", "/v1/policies") and method == "POST" else []
+        client = world.client()
+        if guard.octets:
+            answer = client.post(path, data=guard.octets, content_type="application/octet-stream")
+        else:
+            answer = client.post(path, json=guard.body(world)) if method == "POST" else client.get(path)
+        if answer.status_code in (200, 201):
+            reached.add(action)
+        else:
+            assert answer.get_json()["type"].rpartition(":")[2] in ("not-authorised", "not-found"), action
+    world.custodian.replies = []
+    assert reached == set(guard.who.split())
 
 
 def test_the_public_listener_asks_no_certificate(lasting_world: World) -> None:

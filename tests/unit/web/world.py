@@ -293,6 +293,7 @@ class World:
     sequencer: Sequencer
     log: io.BytesIO
     folder: Path
+    registry: CollectorRegistry
     san: str = "spiffe://dev.invalid/robot/ci"
     """The SAN of whoever calls next."""
 
@@ -342,7 +343,11 @@ class World:
 
 
 def item(data: bytes) -> dict[str, str]:
-    return {"content": base64.b64encode(data).decode()}
+    return {"content": encoded(data)}
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def write_certificate(world: World, *, ends: timedelta) -> None:
@@ -401,7 +406,8 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
     intake.prepare(lambda _digest: True)
     custodian = Custodian(sequencer, reader, intake)
     counter = iter(range(2**64))
-    metrics = Metrics(CollectorRegistry())
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
     world: World
 
     def peer(_environ: WSGIEnvironment) -> str:
@@ -430,7 +436,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             metrics_directory=folder / "metrics",
         )
     )
-    world = World(create_app(application), application, custodian, keys, sequencer, log, folder)
+    world = World(create_app(application), application, custodian, keys, sequencer, log, folder, registry)
     world.activate("policy", "demo", 1, render_policy(keys))
     world.activate("access", "access", 1, ACCESS.encode())
     return world
