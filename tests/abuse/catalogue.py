@@ -114,7 +114,6 @@ _APPROVALS = "approvals are not part of this version: a policy that demands one 
 _PACKS = "there is no evidence pack yet"
 
 NOT_YET: Mapping[str, str] = {
-    "T15": "there is no OIDC mode; a bearer token is not read",
     "E24": "deployments and the rollback question are not recorded yet",
     "S11": "there is no reconciliation with a token's own counter yet",
     **{f"A0{number}": _APPROVALS for number in range(1, 10)},

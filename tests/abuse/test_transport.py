@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import re
 import socket
 import ssl
@@ -298,3 +300,33 @@ def test_T14_the_preface_of_http_2_is_no_request(stack: Stack) -> None:
     # An offer to change the protocol is passed over.
     answer = stack.first(GET + b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def token(head: dict[str, Any], claims: dict[str, Any]) -> str:
+    """An unsigned or wrongly signed token."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in (head, claims)]
+    return ".".join([*parts, "c2lnbmF0dXJl" if head["alg"] != "none" else ""])
+
+
+AUDITOR = {"iss": "https://token.actions.githubusercontent.com", "aud": "signer", "exp": 2**40,
+           "sub": "spiffe://dev.invalid/robot/auditor"}  # fmt: skip
+FORGED_TOKENS = {
+    "alg none": token({"alg": "none"}, AUDITOR),
+    "a public key as a shared secret": token({"alg": "HS256", "kid": "release"}, AUDITOR),
+    "an unknown crit": token({"alg": "ES256", "crit": ["b64"], "b64": False}, AUDITOR),
+    "a key of its own": token({"alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}, AUDITOR),
+    "a key id that is a path": token({"alg": "ES256", "kid": "../../../dev/null"}, AUDITOR),
+    "an address for keys": token({"alg": "ES256", "jku": "https://evil.invalid/jwks"}, AUDITOR),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED_TOKENS.values(), ids=FORGED_TOKENS.keys())
+def test_T15_no_token_is_an_identity(stack: Stack, forged: str) -> None:
+    # There is no mode that reads tokens: whoever shows one is whom the certificate names, or nobody.
+    headers = {"Authorization": f"Bearer {forged}"}
+    assert stack.request("GET", "/v1/access", by="auditor").status == 200
+    assert stack.request("GET", "/v1/access", headers=headers).said == (403, "not-authorised")
+    nameless = stack.pki.client("nameless-token", uris=[])
+    request = b"GET /v1/access HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + forged.encode() + b"\r\n" + END
+    assert stack.first(request, by=nameless).startswith(b"HTTP/1.1 401 ")
+    refused_at_the_door(stack, None)
