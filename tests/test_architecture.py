@@ -61,7 +61,7 @@ ROOMS: Mapping[str, str] = {
     " webargs werkzeug",
     "signer.telemetry": f"{FLOOR} signer.telemetry prometheus_client structlog",
     # outside the service
-    "signer.collect": f"{FLOOR} signer.formats signer.collect",
+    "signer.collect": f"{FLOOR} signer.formats signer.evidence.verifier signer.collect",
     "signer.verify": f"{FLOOR} {MATHS} {JUDGE} signer.evidence signer.ledger.leaves signer.verify cryptography msgspec",
     "signer.client": f"{FLOOR} signer.formats signer.client urllib3 msgspec",
     "signer.cli": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.evidence signer.client signer.verify signer.cli"

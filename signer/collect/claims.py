@@ -13,15 +13,15 @@ from typing import Any, Literal, TypeAlias
 from signer.collect.junit import TestRun, run_predicate
 from signer.domain.subject import Subject
 from signer.errors import Malformed
+from signer.evidence.verifier import MAX_ATTESTATION
 from signer.formats import cosign_vuln, cyclonedx, spdx, test_result, vulns
-from signer.formats.dsse import MAX_ENVELOPE
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.scanners import RawReport, read_report
 from signer.formats.statement import build_statement
 from signer.formats.strict_json import parse_object
 
 MAX_REPORT = 16 * 1024 * 1024
-MAX_PAYLOAD = MAX_ENVELOPE * 3 // 4 - 4096
+MAX_PAYLOAD = MAX_ATTESTATION * 3 // 4 - 4096
 """Bytes of a statement whose envelope, in base64 and with a signature, is still accepted."""
 
 ScanPredicate: TypeAlias = Literal["cosign", "in-toto"]
