@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which tests reach which function, and how long each test takes: one run of the tests, traced.
 
-python -m tests.mutants.reach OUT PATH...        writes {"reach": {"file:line": [test…]}, "seconds": {test: s}}
+python -m tests.mutants.reach OUT PATH...        writes {"reach": {"file:line": [test…]}, "seconds": {test: s}, …}
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Reach:
     def __init__(self) -> None:
         self.reached: dict[str, set[str]] = defaultdict(set)
         self.seconds: dict[str, float] = defaultdict(float)
+        self.failed: set[str] = set()
         self._test = ""
         self._places: dict[CodeType, str] = {}
 
@@ -46,6 +47,10 @@ class Reach:
             threading.settrace(None)
             self.seconds[self._test] += time.monotonic() - begin
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.add(report.nodeid.partition("[")[0])
+
     def _trace(self, frame: FrameType, event: str, _argument: object) -> None:
         code = frame.f_code
         place = self._places.get(code)
@@ -61,7 +66,8 @@ def main(out: Path, paths: list[str]) -> int:
     """Run the tests below `paths`, and write what they reach; the exit code of pytest."""
     plugin = Reach()
     code = pytest.main(["-q", "-p", "no:cacheprovider", *paths], plugins=[plugin])
-    found = {"reach": {place: sorted(tests) for place, tests in plugin.reached.items()}, "seconds": plugin.seconds}
+    reach = {place: sorted(tests - plugin.failed) for place, tests in plugin.reached.items()}
+    found = {"reach": reach, "seconds": plugin.seconds, "failed": sorted(plugin.failed)}
     out.write_text(json.dumps(found), encoding="utf-8")
     return int(code)
 

@@ -57,11 +57,11 @@ def test_refuses(data: bytes, code: str) -> None:
 
 
 def test_the_limit_comes_before_the_parse() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Malformed) as refused:
         parse_json(b'"' + b"a" * (10 * LIMIT), limit=LIMIT)
     assert refused.value.code == "too-large"
-    assert time.perf_counter() - started < 0.05
+    assert time.thread_time() - started < 0.05
 
 
 def test_a_document_of_exactly_the_limit_is_read() -> None:
