@@ -35,7 +35,7 @@ ROOMS: Mapping[str, str] = {
     "signer.domain": FLOOR,
     # bytes and mathematics, no I/O
     "signer.formats": f"{FLOOR} signer.formats signer.custodian.commands policy.facts policy.decision"
-    " cryptography msgspec jiter rfc8785",
+    " cryptography msgspec jiter pybase64 rfc8785",
     "signer.tlog": f"{FLOOR} {MATHS} cryptography",
     # who asks, and whether the proof is genuine
     "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",

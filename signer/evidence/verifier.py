@@ -89,6 +89,11 @@ class TrustedKeys:
     """By the name that the policy gives them."""
     accept: Accept = field(default_factory=Accept)
     """Older spellings that the policy still reads."""
+    hints: Mapping[str, str] = field(init=False)
+    """Each key id as the name of its key, for envelopes that name it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hints", {kid: kid for kid in self.keys})
 
     @classmethod
     def of_trust(cls, trust: Trust) -> TrustedKeys:
@@ -151,19 +156,21 @@ Attestation: TypeAlias = VerifiedAttestation | UnverifiedAttestation
 Evidence: TypeAlias = VerifiedAttestation | UnverifiedAttestation | OpaqueDocument
 
 
-def verify_item(data: bytes, trusted: TrustedKeys, *, limit: int = dsse.MAX_ENVELOPE) -> Attestation:
+def verify_item(
+    data: bytes, trusted: TrustedKeys, *, limit: int = dsse.MAX_ENVELOPE, digest: str | None = None
+) -> Attestation:
     """Verify one piece of evidence; raises Malformed when it does not parse as what it declares to be, within bounds.
 
     `limit` bytes are read: those of evidence that travels in a command, or MAX_ATTESTATION for a file of the store.
+    `digest` is the sha256 of `data` where the caller has it already.
     """
     if len(data) > dsse.MAX_ENVELOPE:
         # Counted before parsing: in so many bytes, values that nobody signed would become a hundred times as many.
         _require_narrow(data, MAX_LOOSE_VALUES)
     envelope, certified = _parse(data, limit=limit)
     media_type = dsse.MEDIA_TYPE if certified is None else bundle.MEDIA_TYPE
-    digest = sha256_hex(data)
-    hints = {kid: kid for kid in trusted.keys}
-    kids = dsse.verify_envelope(envelope, trusted.keys, hints=hints)
+    digest = digest or sha256_hex(data)
+    kids = dsse.verify_envelope(envelope, trusted.keys, hints=trusted.hints)
     identity = _certified(data, certified, trusted) if certified is not None and not kids else None
     if not kids and identity is None:
         return UnverifiedAttestation(digest=digest, media_type=media_type)

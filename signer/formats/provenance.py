@@ -225,8 +225,11 @@ def _commit_and_ref(
 def _located(dependencies: Sequence[_Dependency]) -> Iterator[tuple[_Dependency, SourceLocation]]:
     """Dependencies that are git repositories at a commit; container images and archives are not."""
     for dependency in dependencies:
-        location = find_source_uri(dependency.uri or "")
-        if location is not None and _commit(dependency.digest or {}) is not None:
+        # The digest first: most dependencies are archives, and a look at it costs less than one at the URI.
+        if dependency.uri is None or dependency.digest is None or _commit(dependency.digest) is None:
+            continue
+        location = find_source_uri(dependency.uri)
+        if location is not None:
             yield dependency, location
 
 

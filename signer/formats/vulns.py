@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -102,7 +103,7 @@ def read_scan(predicate: Mapping[str, Any]) -> ScanReport:
 def _vulnerability(wire: _Result) -> Vulnerability:
     name = require_printable(wire.id, what="id of a vulnerability")
     stated = [wire.severity] if isinstance(wire.severity, _Rating) else wire.severity or []
-    ratings = [_read_rating(rating) for rating in stated]
+    ratings = [(_cached_rating if len(rating.score) <= _SHORT else _read_rating)(rating.score) for rating in stated]
     if len(ratings) == 1:
         severity, score = ratings[0]
     else:
@@ -125,13 +126,18 @@ def _band(tenths: int) -> Severity:
     return next(word for lowest, word in _BANDS if tenths >= lowest)
 
 
-def _read_rating(rating: _Rating) -> tuple[Severity, int | None]:
+def _read_rating(score: str) -> tuple[Severity, int | None]:
     """The rating and the CVSS score in tenths: a word has no score; a vector or a number beyond 10 has no rating."""
-    word = _WORDS.get(rating.score.strip().lower())
+    word = _WORDS.get(score.strip().lower())
     if word is not None:
         return word, None
-    parts = _SCORE.fullmatch(rating.score)
+    parts = _SCORE.fullmatch(score)
     tenths = int(parts[1]) * 10 + int(parts[2] or 0) if parts is not None else _MAX_SCORE + 1
     if tenths > _MAX_SCORE:
         return "unknown", None
     return _band(tenths), tenths
+
+
+_cached_rating = lru_cache(maxsize=1024)(_read_rating)
+_SHORT = 16
+"""Characters of a score that is remembered: there are few such scores, and a report has thousands of findings."""

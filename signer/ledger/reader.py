@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Engine, select
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from signer.db import tables
 from signer.db.engine import database_errors, describe_fault, schema_revision
@@ -190,8 +191,9 @@ class Reader:
 
     def evidence(self, digest: str) -> IndexedEvidence | None:
         """Kept evidence by the sha256 of its bytes."""
-        row = self._one(self._queries.evidence, digest)
-        return None if row is None else self._indexed(row)
+        with self._connections.reading() as cursor:
+            row = self._queries.evidence.run(cursor, digest).fetchone()
+            return None if row is None else self._indexed(cursor, row)
 
     def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]:
         """All kept evidence about any of these subjects (`sha256:…`, `gitCommit:…`), in receipt order.
@@ -208,12 +210,12 @@ class Reader:
                         f"more than {MAX_EVIDENCE} pieces of evidence are kept about these subjects",
                         remedy="ask for fewer subjects at once",
                     )
-        found = (self._indexed(row) for row in rows.values())
+            found = [self._indexed(cursor, row) for row in rows.values()]
         return tuple(sorted(found, key=lambda each: (each.leaf, each.position)))
 
-    def _indexed(self, row: Row) -> IndexedEvidence:
+    def _indexed(self, cursor: DBAPICursor, row: Row) -> IndexedEvidence:
         digest, media_type, kind, size, leaf, position, principal, policy = row
-        subjects = tuple(each[0] for each in self._all(self._queries.evidence_subjects, digest))
+        subjects = tuple(each[0] for each in self._queries.evidence_subjects.run(cursor, digest).fetchall())
         return IndexedEvidence(digest, media_type, kind, size, leaf, position, principal, policy, subjects)
 
     # Decisions and outcomes

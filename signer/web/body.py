@@ -32,8 +32,9 @@ class StrictParser(FlaskParser):
         """The body as an object; raises Malformed."""
         # werkzeug cuts a chunked body off without a word, one byte beyond our cap: the loader sees that byte.
         data = read_body(req)
-        # Counted before parsing: a megabyte of `{},` would become fifty of objects. Commas in text count as well.
-        if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        # Counted before parsing: a megabyte of `{},` would become fifty of objects. Commas in text count as well, and a
+        # body of fewer bytes cannot hold as many values.
+        if len(data) > MAX_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
             raise Malformed("too-large", f"the body holds more than {MAX_VALUES} values", remedy="send less")
         return parse_object(data, limit=body_limit(req))
 

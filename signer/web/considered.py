@@ -110,7 +110,7 @@ class Considered:
                     held.digest, kind=held.kind, media_type=held.media_type, subjects=held.subjects
                 )
             known = self._application.verified.find(held.digest, policy=self._in_force.policy)
-            return known or _verify_anew(self._application, self._bytes(held), self._in_force)
+            return known or _verify_anew(self._application, self._bytes(held), held.digest, self._in_force)
         except Malformed as fault:
             if fault.code == "statement-not-accepted":
                 # Another policy reads this older spelling; for this one the evidence is not there.
@@ -143,12 +143,13 @@ def require_store(application: Application) -> DocumentStore:
 def verify(application: Application, data: bytes, digest: str, in_force: PolicyInForce) -> Attestation:
     """Verify an attestation, unless these bytes were verified under this version of the policy; raises Malformed."""
     known = application.verified.find(digest, policy=in_force.policy)
-    return known or _verify_anew(application, data, in_force)
+    return known or _verify_anew(application, data, digest, in_force)
 
 
-def _verify_anew(application: Application, data: bytes, in_force: PolicyInForce) -> Attestation:
+def _verify_anew(application: Application, data: bytes, digest: str, in_force: PolicyInForce) -> Attestation:
     with application.wide if len(data) > LARGE else nullcontext():
-        item = verify_item(data, in_force.keys, limit=MAX_ATTESTATION if len(data) > LARGE else LARGE)
+        limit = MAX_ATTESTATION if len(data) > LARGE else LARGE
+        item = verify_item(data, in_force.keys, limit=limit, digest=digest)
     if isinstance(item, VerifiedAttestation):
         application.verified.keep(item, size=len(data), policy=in_force.policy)
     return item

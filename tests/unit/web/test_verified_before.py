@@ -21,9 +21,9 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What was verified anew, in order."""
     seen: list[bytes] = []
 
-    def watch(data: bytes, trusted: verifier.TrustedKeys, *, limit: int) -> verifier.Attestation:
+    def watch(data: bytes, trusted: verifier.TrustedKeys, *, limit: int, digest: str) -> verifier.Attestation:
         seen.append(data)
-        return verifier.verify_item(data, trusted, limit=limit)
+        return verifier.verify_item(data, trusted, limit=limit, digest=digest)
 
     monkeypatch.setattr(considered, "verify_item", watch)
     return seen
