@@ -34,22 +34,27 @@ def _is_plain(root: Any) -> bool:
     """Whether msgspec writes `root` exactly as RFC 8785 does (a property test compares both).
 
     Floats are left to rfc8785, which prints them as ECMAScript does; so are keys outside ASCII, which it sorts by
-    UTF-16 code units, and all values that are not built-in.
+    UTF-16 code units, and all values that are not built-in. Walked level by level: most values are of few types.
     """
-    pending = [root]
-    while pending:
-        value = pending.pop()
-        kind = type(value)
-        if kind is dict:
-            for key in value:
-                if type(key) is not str or not key.isascii():
-                    return False
-            pending.extend(value.values())
-        elif kind is list or kind is tuple:
-            pending.extend(value)
-        elif kind is int:
-            if not -MAX_INTEGER <= value <= MAX_INTEGER:
-                return False
-        elif kind is not str and kind is not bool and value is not None:
+    names: set[Any] = set()
+    level = [root]
+    while level:
+        kinds = set(map(type, level))
+        if not kinds <= _PLAIN:
             return False
-    return True
+        if int in kinds and not all(-MAX_INTEGER <= value <= MAX_INTEGER for value in level if type(value) is int):
+            return False
+        deeper: list[Any] = []
+        if not kinds.isdisjoint(_NESTED):
+            for value in level:
+                if type(value) is dict:
+                    names.update(value)
+                    deeper.extend(value.values())
+                elif type(value) is list or type(value) is tuple:
+                    deeper.extend(value)
+        level = deeper
+    return all(type(name) is str and name.isascii() for name in names)
+
+
+_NESTED = frozenset({dict, list, tuple})
+_PLAIN = _NESTED | {str, bool, int, type(None)}
