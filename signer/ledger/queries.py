@@ -8,6 +8,9 @@ from sqlalchemy import Engine, bindparam, func, select
 from signer.db import tables
 from signer.db.statements import Statement
 
+SEVERAL = 64
+"""Subjects that one statement asks for; the last stands again in the places that are left."""
+
 
 class Queries:
     """One statement per question; each takes its values in the order of its names."""
@@ -59,6 +62,15 @@ class Queries:
             engine,
             select(t.evidence).join(t.evidence_subject).where(subject.subject == bindparam("subject")),
             ["subject"],
+        )
+        several = [f"subject_{number}" for number in range(SEVERAL)]
+        self.evidence_of_several = Statement(
+            engine,
+            select(t.evidence)
+            .distinct()
+            .join(t.evidence_subject)
+            .where(subject.subject.in_([bindparam(name) for name in several])),
+            several,
         )
         self.evidence_subjects = Statement(
             engine,

@@ -7,7 +7,7 @@ engine. Each statement sees one committed state, and what several statements com
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import Engine, select
@@ -22,7 +22,7 @@ from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.trust import encode_trust_file
 from signer.ledger.documents import StoredDocument
 from signer.ledger.leaves import Outcome, PolicyRef, Trust, decode_leaf
-from signer.ledger.queries import Queries
+from signer.ledger.queries import SEVERAL, Queries
 from signer.ledger.rows import (
     ActiveDocument,
     CheckpointRow,
@@ -202,16 +202,26 @@ class Reader:
         """
         rows: dict[str, Row] = {}
         with self._connections.reading() as cursor:
-            for subject in dict.fromkeys(subject_digests):
-                rows.update((row[0], row) for row in self._queries.evidence_of.run(cursor, subject).fetchall())
+            for found in self._evidence_rows(cursor, tuple(dict.fromkeys(subject_digests))):
+                rows.update((row[0], row) for row in found)
                 if len(rows) > MAX_EVIDENCE:
                     raise Malformed(
                         "too-much-evidence",
                         f"more than {MAX_EVIDENCE} pieces of evidence are kept about these subjects",
                         remedy="ask for fewer subjects at once",
                     )
-            found = [self._indexed(cursor, row) for row in rows.values()]
-        return tuple(sorted(found, key=lambda each: (each.leaf, each.position)))
+            indexed = [self._indexed(cursor, row) for row in rows.values()]
+        return tuple(sorted(indexed, key=lambda each: (each.leaf, each.position)))
+
+    def _evidence_rows(self, cursor: DBAPICursor, subjects: tuple[str, ...]) -> Iterator[Sequence[Row]]:
+        """Rows about one subject, or about many, of which each statement takes several."""
+        if len(subjects) == 1:
+            yield self._queries.evidence_of.run(cursor, *subjects).fetchall()
+            return
+        for start in range(0, len(subjects), SEVERAL):
+            some = subjects[start : start + SEVERAL]
+            padded = (*some, *some[-1:] * (SEVERAL - len(some)))
+            yield self._queries.evidence_of_several.run(cursor, *padded).fetchall()
 
     def _indexed(self, cursor: DBAPICursor, row: Row) -> IndexedEvidence:
         digest, media_type, kind, size, leaf, position, principal, policy = row
