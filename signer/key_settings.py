@@ -31,6 +31,8 @@ class KeySettings:
     """The only use that the key may have."""
     algorithm: Algorithm
     """Kind of key, hash and encoding of its signatures."""
+    limit: int | None = None
+    """How often the key may be called in its life; without it, as often as the policy allows."""
 
     def __post_init__(self) -> None:
         check_name("name", self.name)
@@ -38,6 +40,8 @@ class KeySettings:
             raise ValueError("uri starts with pkcs11: or awskms:///")
         if "pin-value" in self.uri or "pin-source" in self.uri:
             raise ValueError("uri names no PIN; the token's pin_file does")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError("limit is at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,11 @@ class LedgerSettings:
             raise ValueError("database and persons are two databases: web reads the first and never the second")
         check_absolute(self)
 
+    @property
+    def revocations(self) -> Path:
+        """The published revocation list, beside the guard."""
+        return self.guard.with_name("revocations.json")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustodianSettings:

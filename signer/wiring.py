@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -25,6 +26,7 @@ from signer.confinement import check_confined
 from signer.custodian import administration, service
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import Activate, Command, Done, Failed, Status, StatusReport
+from signer.custodian.revocations import Revocations
 from signer.custodian.standing import Standing
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
@@ -39,6 +41,7 @@ from signer.ledger.gate import genesis, ledger_vkey, open_ledger
 from signer.ledger.guard import Guard
 from signer.ledger.leaves import Genesis, decode_leaf
 from signer.ledger.persons import Persons
+from signer.ledger.published import replace_file
 from signer.ledger.reader import Reader, open_reader
 from signer.ledger.receipts import Receipts
 from signer.ledger.sequencer import Entry
@@ -105,7 +108,15 @@ def found_authority(settings: Settings, founding: Founding, *, now: datetime) ->
 def _first_activation(founding: Founding, leaf: Genesis, kind: str, data: bytes, *, reader: Reader) -> Entry:
     """The leaf that puts a document in force together with genesis: the owners' signatures are needed as ever."""
     standing = Standing(
-        genesis=leaf, genesis_hash="", policies={}, access=None, personal_keys={}, trust=None, pins={}, halt=None
+        genesis=leaf,
+        genesis_hash="",
+        policies={},
+        access=None,
+        personal_keys={},
+        trust=None,
+        lives={},
+        pins={},
+        halt=None,
     )
     digest = sha256_hex(data)
     command = Activate(
@@ -189,6 +200,7 @@ def run_custodian(settings: Settings, *, dev_supervisor: int | None) -> int:
             receipts=Receipts(reader, sequencer),
             persons=Persons(persons),
             intake=None if documents is None else Intake(documents.store, spool=documents.spool),
+            revocations=Revocations(key=key, write=partial(replace_file, settings.ledger.revocations), log=log),
             log=log,
         )
     return 0
@@ -204,6 +216,7 @@ def _service(settings: Settings) -> service.Service:
         queue=custodian.queue,
         token_deadline=custodian.token_deadline,
         keys=tuple((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys),
+        key_limits={key.name: key.limit for key in settings.keys if key.limit is not None},
         devices=devices_of(settings),
         version=__version__,
     )
@@ -228,6 +241,7 @@ def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | 
             reader=open_reader(open_engine(settings.ledger.database, read_only=True)),
             custodian=CustodianClient(settings.custodian.socket, timeout=CUSTODIAN_TIMEOUT),
             guard=Guard(settings.ledger.guard),
+            revocations=settings.ledger.revocations,
             log=log,
             body_limit=web.body_limit,
             store=None if documents is None else DocumentStore(documents.store),

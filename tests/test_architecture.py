@@ -56,7 +56,8 @@ ROOMS: Mapping[str, str] = {
     # the network-facing process
     "signer.web": f"{FLOOR} signer.formats signer.tlog signer.identity signer.evidence {JUDGE}"
     " signer.ledger.reader signer.ledger.rows signer.ledger.documents signer.ledger.leaves signer.ledger.guard"
-    " signer.ledger.receipts signer.ledger.store signer.custodian.commands signer.custodian.client"
+    " signer.ledger.receipts signer.ledger.store signer.ledger.key_life signer.custodian.commands"
+    " signer.custodian.client"
     " signer.telemetry signer.web cryptography flask flask_smorest gunicorn marshmallow msgspec prometheus_client"
     " webargs werkzeug",
     "signer.telemetry": f"{FLOOR} signer.telemetry prometheus_client structlog",
@@ -68,7 +69,8 @@ ROOMS: Mapping[str, str] = {
     " signer.collect signer.settings signer.ledger.leaves click rich cryptography",
     # the admin socket and the database, imported when a command of the operator calls
     "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
-    " signer.ledger.reader signer.db.engine",
+    " signer.ledger.reader signer.ledger.key_life signer.ledger.key_calls signer.db.engine",
+    "signer.cli.key_report": "signer.formats signer.cli signer.ledger.key_calls",
     # composition
     "signer.settings": f"{FLOOR} signer.settings_checks signer.settings_shape signer.key_settings msgspec",
     "signer.settings_checks": "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +23,14 @@ from signer.formats.replay_record import (
     encode_decision,
     encode_policy,
 )
-from signer.formats.trust import TrustKey
+from signer.formats.rfc3339 import format_time
+from signer.formats.trust import KeyStatus, TrustKey
 from signer.tlog.tiles import Tile
 
 if TYPE_CHECKING:
     from signer.custodian.commands import Command, Failed
+    from signer.ledger.key_calls import KeyCall
+    from signer.ledger.key_life import KeyLife
     from signer.ledger.reader import Reader
 
 TIMEOUT = 60.0
@@ -35,11 +38,35 @@ _PAGE = 200
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def add_key(config: Path, *, name: str, generate: bool) -> int:
+def add_key(config: Path, *, name: str, generate: bool, succeeds: str) -> int:
     """Record a key of the settings; the index of its leaf."""
     from signer.custodian.commands import AddKey  # noqa: PLC0415 - see the module
 
-    return _ask(config, AddKey(principal=_principal(), name=name, generate=generate))
+    return _ask(config, AddKey(principal=_principal(), name=name, generate=generate, succeeds=succeeds))
+
+
+def change_key(config: Path, *, event: str, name: str, reason: str = "", since: datetime | None = None) -> int:
+    """Rotate, retire or report a recorded key; the index of the leaf that says so."""
+    from signer.custodian.commands import KeyEvent  # noqa: PLC0415 - see the module
+
+    when = "" if since is None else format_time(since)
+    return _ask(config, KeyEvent(principal=_principal(), event=event, name=name, since=when, reason=reason))
+
+
+def key_lives(config: Path) -> Mapping[str, KeyLife]:
+    """Every recorded key by its name, as the ledger's database has it."""
+    from signer.ledger.key_life import key_lives  # noqa: PLC0415 - see the module
+    from signer.settings import load_settings  # noqa: PLC0415 - see the module
+
+    return key_lives(_reader(load_settings(config).ledger.database).keys())
+
+
+def calls_since(config: Path, *, kid: str, since: datetime) -> tuple[KeyCall, ...]:
+    """What the key `kid` was called for since an instant, the newest first."""
+    from signer.ledger.key_calls import key_calls  # noqa: PLC0415 - see the module
+    from signer.settings import load_settings  # noqa: PLC0415 - see the module
+
+    return tuple(key_calls(_reader(load_settings(config).ledger.database), kid=kid, since=since))
 
 
 def publish_trust(config: Path, *, document: bytes, signatures: tuple[bytes, ...]) -> int:
@@ -72,28 +99,27 @@ def resume_signing(config: Path, *, halt_index: int, signatures: tuple[bytes, ..
 
 
 def recorded(config: Path) -> tuple[bytes | None, bytes, tuple[TrustKey, ...]]:
-    """The trust file in force (None before the first), the genesis leaf, and every key that the ledger records."""
+    """The trust file in force (None before the first), the genesis leaf, and every key as its life stands."""
     from signer.settings import load_settings  # noqa: PLC0415 - see the module
 
     reader = _reader(load_settings(config).ledger.database)
     row = reader.trust()
-    events = [event for event in reader.keys() if event.event == "created"]  # noqa: SIM118 - a method of the reader
-    return (
-        None if row is None else row.file,
-        reader.leaf(0),
-        tuple(
-            TrustKey(
-                name=event.name,
-                kid=event.kid,
-                spki=event.spki,
-                purpose=event.purpose,
-                algorithm=parse_algorithm(event.algorithm),
-                status="active",
-                not_before=event.time,
-                not_after=None,
-            )
-            for event in events
-        ),
+    keys = tuple(_trust_key(life) for life in key_lives(config).values())
+    return None if row is None else row.file, reader.leaf(0), keys
+
+
+def _trust_key(life: KeyLife) -> TrustKey:
+    row = life.created
+    statuses: dict[str, KeyStatus] = {"retired": "retired", "compromised": "compromised"}
+    return TrustKey(
+        name=row.name,
+        kid=row.kid,
+        spki=row.spki,
+        purpose=row.purpose,
+        algorithm=parse_algorithm(row.algorithm),
+        status=statuses.get(life.status, "active"),
+        not_before=row.time,
+        not_after=None if life.ended is None else life.since or life.ended.time,
     )
 
 

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from signer.cli.operator import publish_trust, recorded
+from signer.cli.operator import publish_trust
 from signer.cli.options import (
     FILE,
     READABLE,
@@ -22,21 +21,18 @@ from signer.cli.options import (
     write_file,
 )
 from signer.cli.output import Result, clean, mode_option
-from signer.errors import Misconfigured, Refused
+from signer.cli.trust_draft import draft_trust
+from signer.errors import Misconfigured
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import MAX_ACT
 from signer.formats.rfc3339 import format_time
 from signer.formats.spki import keyid
-from signer.formats.strict_base64 import decode_base64
 from signer.formats.trust import (
     MAX_TRUST,
     TrustDocument,
     TrustKey,
-    build_trust_document,
     parse_trust_document,
 )
-from signer.ledger.leaves import Genesis, decode_leaf
-from signer.tlog.merkle import leaf_hash
 from signer.verify.checks import Checklist
 from signer.verify.trust import verify_trust
 
@@ -95,28 +91,13 @@ def update(*, trust: str | None, source: Path | None, **flags: str | None) -> Re
 @click.option("--out", type=FILE, required=True, help="Write the document here, for the owners to sign.")
 @mode_option
 def draft(*, config: str | None, out: Path) -> Result:
-    """Write the next trust document: the one in force, with every key that was recorded since.
+    """Write the next trust document: the one in force, with what happened to keys since.
 
-    The first rests on genesis: its owners, threshold and ledger key.
+    New keys are added, retired and compromised ones end. The first rests on genesis: its owners, threshold and ledger
+    key.
     """
-    file, genesis, keys = recorded(Path(settings_of(config=config).require("config")))
-    current = _unpublished(genesis) if file is None else verify_trust(file, checks=Checklist(), allow_dev=True)
-    known = {key.kid for key in current.keys}
-    added = tuple(key for key in keys if key.kid not in known)
-    document = build_trust_document(replace(current, version=current.version + 1, keys=current.keys + added))
-    write_file(out, document)
-    return Result(
-        name="drafted",
-        members={"version": current.version + 1, "added": [key.kid for key in added], "document": str(out)},
-        story="\n".join(
-            [
-                f"{out} is version {current.version + 1} with {len(added)} new key(s)",
-                *(f"  {clean(key.name)}  {key.kid}" for key in added),
-                f" next     each owner: signer owner sign --action trust --document {out} --key KEY --out SIGNATURE",
-                f"          then: signer trust publish {out} --signature SIGNATURE --signature SIGNATURE",
-            ]
-        ),
-    )
+    drafted = draft_trust(Path(settings_of(config=config).require("config")), out=out)
+    return Result(name="drafted", members=drafted.members(), story=drafted.story())
 
 
 @trust.command("publish")
@@ -135,24 +116,6 @@ def publish(*, document: Path, signatures: Sequence[Path], config: str | None) -
         name="published",
         members={"version": version, "leaf": leaf, "sha256": sha256_hex(data)},
         story=f"trust version {version} is in force: leaf {leaf}",
-    )
-
-
-def _unpublished(genesis: bytes) -> TrustDocument:
-    """What stands before version 1: the owners and the ledger key of leaf 0, and no key."""
-    leaf = decode_leaf(genesis)
-    if not isinstance(leaf, Genesis):
-        raise Refused("genesis-missing", "leaf 0 is not a genesis leaf", remedy="signer doctor --config FILE")
-    return TrustDocument(
-        version=0,
-        origin=leaf.origin,
-        genesis=leaf_hash(genesis).hex(),
-        dev=leaf.dev,
-        verifier=f"https://{leaf.origin}",
-        ledger_keys=(leaf.ledger_key,),
-        threshold=leaf.threshold,
-        owners=tuple(decode_base64(owner, what="owner of the genesis leaf") for owner in leaf.owners),
-        keys=(),
     )
 
 

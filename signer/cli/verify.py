@@ -13,6 +13,7 @@ from signer.cli.options import READABLE, all_subjects, duration, read_file, sett
 from signer.cli.output import Result, clean, colour, mode_option
 from signer.formats.bundle import MAX_BUNDLE
 from signer.formats.receipt import MAX_RECEIPT
+from signer.formats.revocations import MAX_LIST
 from signer.formats.rfc3339 import format_time
 from signer.formats.trust import MAX_TRUST
 from signer.verify.answer import VerifiedRelease, verify_release
@@ -24,7 +25,7 @@ Examples:
   signer verify --trust trust.json --bundle app.sigstore.json \\
     --subject-file dist/app.tar.gz --environment release
   signer verify --trust trust.json --bundle app.sigstore.json \\
-    --subject shop@sha256:9c56… --receipt app.receipt.json --max-age 7d
+    --subject shop@sha256:9c56… --receipt app.receipt.json --revocations revocations.json --max-age 7d
 """
 
 
@@ -38,6 +39,9 @@ Examples:
     "--level", "levels", multiple=True, help="A verified level that must be stated, for example SLSA_BUILD_LEVEL_3."
 )
 @click.option("--receipt", type=READABLE, help="Also prove that the release stands in the ledger.")
+@click.option(
+    "--revocations", type=READABLE, help="Refuse what this list takes back: the authority serves it at /v1/revocations."
+)
 @click.option("--max-age", metavar="DURATION", help="Refuse an older judgement: 90s, 30m, 12h, 7d.")
 @click.option("--allow-dev", is_flag=True, help="Accept a development authority, whose signatures protect nothing.")
 @mode_option
@@ -51,10 +55,11 @@ def verify(
     environment: str | None,
     levels: Sequence[str],
     receipt: Path | None,
+    revocations: Path | None,
     max_age: str | None,
     allow_dev: bool,
 ) -> Result:
-    """Verify a bundle and its receipt offline.
+    """Verify a bundle and its receipt offline, and that the authority has not taken them back.
 
     Exits 0 when every check holds and 3 when one does not; each says what was expected and found.
     """
@@ -71,6 +76,7 @@ def verify(
         read_file(trust_path, limit=MAX_TRUST),
         bundle=read_file(bundle, limit=MAX_BUNDLE),
         receipt=None if receipt is None else read_file(receipt, limit=MAX_RECEIPT),
+        revocations=None if revocations is None else read_file(revocations, limit=MAX_LIST),
         expect=expect,
         allow_dev=allow_dev,
     )
@@ -86,6 +92,8 @@ def _result(release: VerifiedRelease) -> Result:
     lines = [head, render_passed(release.checks, paint=colour)]
     if release.receipt is None:
         lines.append(" not checked: that the release stands in the ledger (add --receipt)")
+    if release.revocations is None:
+        lines.append(" not checked: that its key was not revoked (add --revocations)")
     return Result(
         name="verified",
         members={
@@ -102,6 +110,13 @@ def _result(release: VerifiedRelease) -> Result:
                 "decision_leaf": release.receipt.receipt.decision.index,
                 "outcome_leaf": release.receipt.receipt.outcome.index,
                 "tree_size": release.receipt.checkpoint.size,
+            },
+            "revocations": None
+            if release.revocations is None
+            else {
+                "issued": format_time(release.revocations.issued),
+                "next_update": format_time(release.revocations.next_update),
+                "entries": len(release.revocations.entries),
             },
             "dev": release.trust.dev,
             "checks": report(release.checks),

@@ -7,13 +7,14 @@ An act on what is in force is appended alone, so that whatever comes after it is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import count
 
 from msgspec.structs import replace
 
-from signer.custodian import administration, waiver_acts
+from signer.custodian import administration, key_acts, waiver_acts
 from signer.custodian.commands import (
     Activate,
     AddKey,
@@ -23,6 +24,7 @@ from signer.custodian.commands import (
     Halt,
     KeepEvidence,
     Kept,
+    KeyEvent,
     RecordWaiver,
     Reply,
     Resume,
@@ -53,6 +55,16 @@ CUSTODIAN = "custodian"
 """Who halts when a token shows another key than the pinned one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Who waits for which key to be found in its token."""
+
+    ticket: int
+    place: KeyPlace
+    succeeds: str
+    who: str
+
+
 class Acts:
     """Makes records of acts; the authority appends them."""
 
@@ -63,7 +75,7 @@ class Acts:
         self._tokens = tokens
         self._stowing = stowing
         self._tickets = count(1)
-        self._locating: dict[int, tuple[int, KeyPlace, str]] = {}
+        self._locating: dict[int, _Look] = {}
 
     @property
     def in_work(self) -> int:
@@ -82,26 +94,29 @@ class Acts:
     def act(
         self,
         ticket: int,
-        command: Halt | Resume | Activate | UpdateTrust | AddKey | RecordWaiver | EndWaiver,
+        command: Halt | Resume | Activate | UpdateTrust | AddKey | KeyEvent | RecordWaiver | EndWaiver,
         *,
         standing: Standing,
         now: datetime,
     ) -> Act | Done | None:
         """The record of an act, or its answer when it is done already; None while a token is asked first."""
+        record: Act | Done | None = None
         match command:
             case Halt():
-                return self.halt(ticket, command, standing=standing, now=now)
+                record = self.halt(ticket, command, standing=standing, now=now)
             case Resume():
-                return self.resume(ticket, command, standing=standing, now=now)
+                record = self.resume(ticket, command, standing=standing, now=now)
             case Activate():
-                return self.activate(ticket, command, standing=standing, now=now)
+                record = self.activate(ticket, command, standing=standing, now=now)
             case UpdateTrust():
-                return self.update_trust(ticket, command, standing=standing, now=now)
+                record = self.update_trust(ticket, command, standing=standing, now=now)
             case AddKey():
                 self.add_key(ticket, command, standing=standing)
-                return None
             case RecordWaiver() | EndWaiver():
-                return self.waive(ticket, command, standing=standing, now=now)
+                record = self.waive(ticket, command, standing=standing, now=now)
+            case KeyEvent():
+                record = self.key_event(ticket, command, standing=standing, now=now)
+        return record
 
     def keep(self, ticket: int, command: KeepEvidence, *, standing: Standing, now: datetime) -> Act | None:
         """Keep verified evidence: one leaf for each piece that the ledger does not hold yet.
@@ -196,37 +211,48 @@ class Acts:
         """Look for a configured key in its token; the record follows when the token has answered."""
         place = self._keyring.place(command.name)
         who = self._actor(command.principal)
+        key_acts.require_role(place, command.succeeds, standing=standing)
         look = next(self._tickets)
         # A recorded key is never made anew: its pin would stay with the lost one.
         generate = command.generate and command.name not in standing.pins
         if not self._tokens.locate(look, place, generate=generate):
             raise Unavailable("token-unavailable", f"no device named {place.uri.device} is configured")
-        self._locating[look] = (ticket, place, who)
+        self._locating[look] = _Look(ticket, place, command.succeeds, who)
 
     def hear(self, event: KeyLocated, *, stand: Callable[[], Standing], now: datetime) -> tuple[int, Act | Reply]:
         """Pin the key that a token showed: who waits for it, and the record or the answer."""
-        ticket, place, who = self._locating.pop(event.ticket)
+        look = self._locating.pop(event.ticket)
         if not event.spki:
             # What only a person can end is told as such: the command ends with exit code 78 and is not repeated.
             family = "misconfigured" if event.code in CONFIGURATION else "unavailable"
-            return ticket, Failed(family=family, code=event.code, detail=event.detail, remedy=event.remedy)
+            return look.ticket, Failed(family=family, code=event.code, detail=event.detail, remedy=event.remedy)
         try:
-            return ticket, self.record_key(ticket, event, place, who, standing=stand(), now=now)
+            return look.ticket, self.record_key(event, look, standing=stand(), now=now)
         except (Malformed, Refused, Unavailable) as fault:
-            return ticket, failed(fault)
+            return look.ticket, failed(fault)
 
-    def record_key(
-        self, ticket: int, event: KeyLocated, place: KeyPlace, who: str, *, standing: Standing, now: datetime
-    ) -> Act | Done:
+    def record_key(self, event: KeyLocated, look: _Look, *, standing: Standing, now: datetime) -> Act | Done:
         """The record of a key; the same key again answers with its first leaf. Raises the three families."""
-        events = self._reader.keys()
-        for row in events:
-            if row.name == place.name:
-                if row.spki == event.spki:
-                    return Done(leaf=row.leaf)
-                raise Refused("key-pin-mismatch", f"key {place.name} is recorded with another public key")
-        entry = administration.key_event(place, event.spki, standing=standing, principal=who, time=format_time(now))
-        return _done(ticket, entry)
+        place = look.place
+        recorded = standing.lives.get(place.name)
+        if recorded is not None:
+            if recorded.created.spki == event.spki and recorded.created.succeeds == look.succeeds:
+                return Done(leaf=recorded.created.leaf)
+            raise Refused(
+                "key-pin-mismatch",
+                f"key {place.name} is recorded with another public key or role",
+                remedy="configure a new key under a new name: a recorded one is never replaced",
+            )
+        entry = key_acts.created(
+            place, event.spki, succeeds=look.succeeds, standing=standing, principal=look.who, time=now
+        )
+        return _done(look.ticket, entry)
+
+    def key_event(self, ticket: int, command: KeyEvent, *, standing: Standing, now: datetime) -> Act | Done:
+        """Rotate, retire or report a key; what the record says already is answered with its leaf."""
+        who = self._actor(command.principal)
+        entry = key_acts.event(command, standing=standing, principal=who, now=now)
+        return Done(leaf=entry) if isinstance(entry, int) else _done(ticket, entry)
 
     def _actor(self, text: str) -> str:
         """How whoever acts stands in the leaf."""

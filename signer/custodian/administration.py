@@ -17,9 +17,7 @@ from signer.custodian.standing import Standing
 from signer.errors import Malformed, Refused
 from signer.formats import dsse, trust
 from signer.formats.canonical import canonical, sha256_hex
-from signer.formats.strict_base64 import encode_base64
 from signer.identity.access import parse_access
-from signer.keys.keyring import KeyPlace, pin_of
 from signer.ledger import leaves
 from signer.ledger.documents import StoredDocument
 from signer.ledger.sequencer import Entry
@@ -121,6 +119,12 @@ def trust_update(command: UpdateTrust, *, standing: Standing, principal: str, ti
                 f"the trust document lists key {key.name[:64]} otherwise than the ledger recorded it",
                 remedy="list the keys as `signer keys list` prints them",
             )
+        if key.status == "active" and standing.lives[key.name].status in ("retired", "compromised"):
+            raise Refused(
+                "key-ended",
+                f"the trust document lists key {key.name} as active, and it is {standing.lives[key.name].status}",
+                remedy="write the document again from the record: signer trust draft",
+            )
     digest = sha256_hex(command.data)
     standing.owners.verify(
         command.signatures, action="trust", number=document.version, origin=genesis.origin, sha256=digest
@@ -172,29 +176,6 @@ def resume(command: Resume, *, standing: Standing, reader: Reader, principal: st
         signatures=tuple(each.digest for each in signatures),
     )
     return Entry(leaf, signatures)
-
-
-def key_event(place: KeyPlace, spki: bytes, *, standing: Standing, principal: str, time: str) -> Entry:
-    """The leaf that pins a key for its purpose; raises Refused where the same key serves another name."""
-    pin = pin_of(place.name, purpose=place.purpose, algorithm=place.algorithm, spki=spki)
-    for other in standing.pins.values():
-        if other.kid == pin.kid:
-            raise Refused(
-                "key-shared",
-                f"this public key is recorded as {other.name} already",
-                remedy="make another key: purposes never share one",
-            )
-    leaf = leaves.Key(
-        time=time,
-        event="created",
-        name=pin.name,
-        kid=pin.kid,
-        purpose=pin.purpose,
-        algorithm=pin.algorithm,
-        spki=encode_base64(spki),
-        principal=principal,
-    )
-    return Entry(leaf)
 
 
 def evidence(item: EvidenceItem | SpooledItem, *, principal: str, policy: str, time: str) -> Entry:

@@ -28,12 +28,12 @@ from signer.custodian.commands import (
     Halt,
     Judge,
     KeepEvidence,
+    KeyEvent,
     RecordWaiver,
     Reply,
     Resume,
     Stale,
     Status,
-    StatusReport,
     UpdateTrust,
 )
 from signer.custodian.commit import Commit, decision_bytes, halted
@@ -42,8 +42,9 @@ from signer.custodian.judging import Judging, Question
 from signer.custodian.protocols import Clock, Reader, Receipts, Tokens
 from signer.custodian.readiness import report
 from signer.custodian.recorded import recorded_answer
-from signer.custodian.records import Act, Claim, Judged, failed
+from signer.custodian.records import Claim, Judged, failed
 from signer.custodian.recovery import orphan_act
+from signer.custodian.revocations import Revocations
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing, load_standing
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, TokenEvent
@@ -71,6 +72,7 @@ class Authority:
         commit: Commit,
         tokens: Tokens,
         keyring: Keyring,
+        revocations: Revocations,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -82,6 +84,7 @@ class Authority:
         self._commit = commit
         self._tokens = tokens
         self._keyring = keyring
+        self._revocations = revocations
         self._clock = clock
         self._log = log
         self._standing: Standing | None = None
@@ -116,7 +119,7 @@ class Authority:
         for event in events:
             self._hear(event)
         self._halt_on_alarm()
-        for outcome in self._signing.take_outcomes(time=self._clock.now()):
+        for outcome in self._signing.take_outcomes(standing=self._standing, time=self._clock.now()):
             self._commit.add(outcome)
         for ticket, command in (*self._acts.stowed(), *arrivals):
             self._take(ticket, command)
@@ -136,13 +139,26 @@ class Authority:
                     self._check(ticket, command)
                 case KeepEvidence():
                     self._keep(ticket, command)
-                case Halt() | Resume() | Activate() | UpdateTrust() | AddKey() | RecordWaiver() | EndWaiver():
+                case (
+                    Halt()
+                    | Resume()
+                    | Activate()
+                    | UpdateTrust()
+                    | AddKey()
+                    | KeyEvent()
+                    | RecordWaiver()
+                    | EndWaiver()
+                ):
                     # What came before is judged under what was in force before, what comes after under the act.
                     self._settle()
-                    self._add(ticket, self._acts.act(ticket, command, standing=self._stand(), now=self._clock.now()))
+                    self._commit.take(
+                        ticket, self._acts.act(ticket, command, standing=self._stand(), now=self._clock.now())
+                    )
                     self._settle()
                 case Status():
-                    self._commit.tell(ticket, self._status())
+                    keys, now = self._keyring.places, self._clock.now()
+                    answer = report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)
+                    self._commit.tell(ticket, answer)
         except Misconfigured:
             raise
         except SignerError as fault:
@@ -220,7 +236,7 @@ class Authority:
         if self._commit.touches(keys):
             self._settle()
         record = self._acts.keep(ticket, command, standing=self._stand(), now=self._clock.now())
-        self._add(ticket, record, touched=keys)
+        self._commit.take(ticket, record, touched=keys)
 
     def _hear(self, event: TokenEvent) -> None:
         """What the tokens report: ends of key calls, keys found, and keys that are not the pinned ones."""
@@ -228,7 +244,7 @@ class Authority:
             case JobEnded():
                 self._signing.hear(event)
             case KeyLocated():
-                self._add(*self._acts.hear(event, stand=self._stand, now=self._clock.now()))
+                self._commit.take(*self._acts.hear(event, stand=self._stand, now=self._clock.now()))
                 self._settle()
             case Alarm():
                 self._log.error("token alarm", code=event.code, detail=event.detail)
@@ -243,12 +259,6 @@ class Authority:
             self._settle()
             self._refresh()
 
-    def _add(self, ticket: int, record: Act | Reply | None, *, touched: Iterable[str] = ()) -> None:
-        if isinstance(record, Act):
-            self._commit.add(record, touched=touched)
-        elif record is not None:
-            self._commit.tell(ticket, record)
-
     def _settle(self) -> None:
         is_halted = self._standing is None or self._standing.halt is not None or self._alarm is not None
         self._commit.settle(is_halted=is_halted)
@@ -261,12 +271,13 @@ class Authority:
             if standing.halt is not None:
                 self._alarm = None
             self._tokens.set_stop(stopped=standing.halt is not None or self._alarm is not None)
+            self._tokens.refuse(standing.compromised)
         return self._standing
 
     def _refresh(self) -> bool:
         """Read what is in force after it changed, so that a halt or its end counts at once; False when it cannot be."""
         try:
-            self._stand()
+            self._revocations.turn(self._stand(), size=lambda: self._reader.head().size, now=self._clock.now())
         except Unavailable as fault:
             self._log.error("ledger cannot be read", code=fault.code)
         return not self._commit.changed
@@ -287,8 +298,3 @@ class Authority:
         self._commit.add(entry_act)
         self._settle()
         return not self._commit.uncertain
-
-    def _status(self) -> StatusReport:
-        """Readiness, with a sentence for each problem."""
-        keys, now = self._keyring.places, self._clock.now()
-        return report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)

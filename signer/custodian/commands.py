@@ -152,6 +152,21 @@ class AddKey(_Message, frozen=True, kw_only=True, tag="add-key"):
     """Name of a key in the custodian's settings."""
     generate: bool
     """Make the key pair in the token when no object has that URI."""
+    succeeds: str = ""
+    """The role in which it follows another key; empty for a key that has a role of its own."""
+
+
+class KeyEvent(_Message, frozen=True, kw_only=True, tag="key-event"):
+    """Rotate, retire or report a recorded key (see signer.ledger.key_life)."""
+
+    principal: str
+    event: str
+    """`rotated`, `retired` or `compromised`."""
+    name: str
+    since: str = ""
+    """compromised: from when on somebody else may have had it, RFC 3339."""
+    reason: str = ""
+    """retired, compromised: why."""
 
 
 class Status(_Message, frozen=True, kw_only=True, tag="status"):
@@ -159,7 +174,18 @@ class Status(_Message, frozen=True, kw_only=True, tag="status"):
 
 
 Command = (
-    Decide | Check | KeepEvidence | Halt | Resume | Activate | RecordWaiver | EndWaiver | UpdateTrust | AddKey | Status
+    Decide
+    | Check
+    | KeepEvidence
+    | Halt
+    | Resume
+    | Activate
+    | RecordWaiver
+    | EndWaiver
+    | UpdateTrust
+    | AddKey
+    | KeyEvent
+    | Status
 )
 
 

@@ -49,6 +49,13 @@ class Commit:
         if isinstance(record, Judged) and record.claim.key is not None:
             self._claims[record.claim.key] = record.claim
 
+    def take(self, ticket: int, record: Act | Reply | None, *, touched: Iterable[str] = ()) -> None:
+        """An act for this turn's append, or the answer of one that needs none; None while something is done first."""
+        if isinstance(record, Act):
+            self.add(record, touched=touched)
+        elif record is not None:
+            self.tell(ticket, record)
+
     def touches(self, keys: Iterable[str]) -> bool:
         """Whether a record that is not durable yet adds evidence under one of these digests."""
         return not self._touched.isdisjoint(keys)

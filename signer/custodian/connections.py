@@ -29,6 +29,7 @@ from signer.custodian.commands import (
     EndWaiver,
     Halt,
     KeepEvidence,
+    KeyEvent,
     RecordWaiver,
     Reply,
     Resume,
@@ -40,7 +41,7 @@ from signer.errors import Misconfigured
 from signer.telemetry.logs import Log
 
 WEB_COMMANDS = Decide | Check | KeepEvidence | Halt | Resume | Activate | RecordWaiver | EndWaiver | Status
-ADMIN_COMMANDS = WEB_COMMANDS | UpdateTrust | AddKey
+ADMIN_COMMANDS = WEB_COMMANDS | UpdateTrust | AddKey | KeyEvent
 
 BACKLOG = 256
 MAX_CONNECTIONS = 512

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -73,6 +73,9 @@ class Reader(Protocol):
     def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
         """Every ALLOW that rests on a waiver, oldest first."""
 
+    def key_use(self) -> Mapping[str, int]:
+        """How often each key was called, by its key id."""
+
     def halted(self) -> HaltRow | None:
         """The halt in force."""
 
@@ -115,6 +118,9 @@ class Tokens(Protocol):
 
     def set_stop(self, *, stopped: bool) -> None:
         """Stop all key calls at once, or let them go on."""
+
+    def refuse(self, kids: Collection[str]) -> None:
+        """Call the keys with these key ids no more; what is queued for them ends as failed."""
 
 
 class Clock(Protocol):

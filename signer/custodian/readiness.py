@@ -27,9 +27,19 @@ def report(
 def _report(
     standing: Standing, *, tree_size: int, keys: Collection[str], signing: Signing, now: datetime
 ) -> StatusReport:
-    # A key that no policy in force names may wait for its record.
-    needed = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
-    problems = [f"key {name}: a policy names it and the settings do not" for name in sorted(needed - set(keys))]
+    # A key that no policy in force names may wait for its record or for its rotation.
+    roles = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
+    problems = []
+    needed = set()
+    for role in sorted(roles):
+        try:
+            name = standing.key_name(role) if role in standing.lives else role
+        except Unavailable as fault:
+            problems.append(f"key {role}: {fault.detail}: {fault.remedy}")
+            continue
+        needed.add(name)
+        if name not in keys:
+            problems.append(f"key {name}: a policy needs it and the settings do not name it")
     usable: list[tuple[str, bool]] = []
     for name in keys:
         problem = signing.problem(name, standing=standing, now=now)

@@ -23,6 +23,7 @@ from signer.custodian.connections import ADMIN_COMMANDS, WEB_COMMANDS, Listener
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
 from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
+from signer.custodian.revocations import Revocations
 from signer.custodian.server import Server
 from signer.custodian.signing import Signing
 from signer.custodian.standing import load_standing
@@ -52,6 +53,8 @@ class Service:
     """Seconds."""
     keys: Collection[tuple[str, str, str, str]]
     """(name, URI, purpose, algorithm)."""
+    key_limits: Mapping[str, int]
+    """How often a key may be called in its life, by its name; a key that is not in it has no limit."""
     devices: Collection[DevicePlace]
     version: str
     """Of this software; stands in payloads."""
@@ -77,6 +80,7 @@ def serve(
     receipts: Receipts,
     persons: Persons,
     intake: Intake | None,
+    revocations: Revocations,
     log: Log,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -100,7 +104,9 @@ def serve(
         tokens = Tokens(_pools(service, keyring=keyring, reader=reader, clock=clock, log=log), selector=selector)
         genesis = load_standing(reader, previous=None).genesis
         identity = Identity(origin=genesis.origin, dev=genesis.dev, version=service.version)
-        signing = Signing(identity=identity, keyring=keyring, tokens=tokens)
+        signing = Signing(
+            identity=identity, keyring=keyring, tokens=tokens, limits=service.key_limits, uses=reader.key_use
+        )
         commit = Commit(sequencer=sequencer, signing=signing, receipts=receipts, tokens=tokens, log=log)
         authority = Authority(
             reader=reader,
@@ -111,6 +117,7 @@ def serve(
             commit=commit,
             tokens=tokens,
             keyring=keyring,
+            revocations=revocations,
             clock=clock,
             log=log,
         )

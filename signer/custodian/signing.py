@@ -9,7 +9,7 @@ A key call that has not begun five seconds after the judged instant does not beg
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from itertools import count
 
@@ -32,7 +32,18 @@ from signer.ledger.sequencer import Entry
 class Signing:
     """The allowed decisions that are in work, and their key calls."""
 
-    def __init__(self, *, identity: Identity, keyring: Keyring, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        keyring: Keyring,
+        tokens: Tokens,
+        limits: Mapping[str, int],
+        uses: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """`limits` by a key's name; `uses` tells how often each key was called, by its key id, as the ledger knows."""
+        self._limits = limits
+        self._uses = uses
         self._identity = identity
         self._keyring = keyring
         self._token_pools = tokens
@@ -55,11 +66,12 @@ class Signing:
     def keys_for(self, environment: Environment, *, standing: Standing, now: datetime) -> tuple[PinnedKey, ...]:
         """One usable key per format: configured, recorded, of that purpose, trusted, reachable; raises Unavailable."""
         keys = tuple(
-            self._keyring.resolve(environment.key, purpose=PURPOSES[each], pins=standing.pins)
+            self._keyring.resolve(standing.key_name(environment.key), purpose=PURPOSES[each], pins=standing.pins)
             for each in environment.formats
         )
         for key in keys:
             _require_trusted(key, standing=standing, now=now)
+            self._require_unused(key)
             hindrance = self._token_pools.hindrance(key)
             if hindrance is not None:
                 raise hindrance
@@ -70,11 +82,30 @@ class Signing:
         try:
             place = self._keyring.place(name)
             key = self._keyring.resolve(name, purpose=place.purpose, pins=standing.pins)
+            life = standing.lives[name]
+            if life.status != "active":
+                return f"it is {life.status} in the role {life.role}"
             _require_trusted(key, standing=standing, now=now)
+            self._require_unused(key)
         except Unavailable as fault:
             return fault.detail
         hindrance = self._token_pools.hindrance(key)
         return "" if hindrance is None else hindrance.detail
+
+    def _require_unused(self, key: PinnedKey) -> None:
+        """A key with a limit signs that often and no more; raises Unavailable("key-exhausted")."""
+        limit = self._limits.get(key.pin.name)
+        if limit is None:
+            return
+        calling = sum(
+            1 for flight in self._flights.values() for _, each in flight.outputs if each.pin.kid == key.pin.kid
+        )
+        if self._uses().get(key.pin.kid, 0) + calling >= limit:
+            raise Unavailable(
+                "key-exhausted",
+                f"key {key.pin.name} was called {limit} times, which is its limit",
+                remedy=f"make its successor sign: signer keys create NAME --succeeds {key.pin.name}",
+            )
 
     def begin(self, judged: Judged, *, index: int, halted: bool) -> None:
         """Call the keys of a decision whose ALLOW leaf is durable at `index`."""
@@ -138,10 +169,19 @@ class Signing:
         if len(flight.ended) == len(flight.outputs):
             self._landed.append((flight, "", ""))
 
-    def take_outcomes(self, *, time: datetime) -> list[Ended]:
-        """Outcome leaves of all decisions whose key calls have ended."""
+    def take_outcomes(self, *, standing: Standing | None, time: datetime) -> list[Ended]:
+        """Outcome leaves of all decisions whose key calls have ended; nothing of a compromised key is released."""
         landed, self._landed = self._landed, []
-        return [_outcome(flight, reason=reason, detail=detail, time=time) for flight, reason, detail in landed]
+        compromised = frozenset[str]() if standing is None else standing.compromised
+        ended = []
+        for flight, reason, detail in landed:
+            lost = [key.pin.name for _, key in flight.outputs if key.pin.kid in compromised]
+            if lost and not reason:
+                why, what = "key-compromised", f"key {lost[0]} was reported compromised"
+                ended.append(_outcome(flight, reason=why, detail=what, time=time))
+            else:
+                ended.append(_outcome(flight, reason=reason, detail=detail, time=time))
+        return ended
 
     def close(self, flight: Flight) -> None:
         """Forget a decision whose outcome is durable, or could not be stored: the sweep then finds it."""

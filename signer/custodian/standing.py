@@ -14,15 +14,16 @@ from policy.document import Policy, parse_policy
 from policy.schema import PolicyError
 from signer.custodian.owners import Owners
 from signer.custodian.protocols import Reader
-from signer.errors import Malformed, Misconfigured
+from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.formats.spki import load_pem, spki_der
 from signer.formats.strict_base64 import decode_base64
 from signer.formats.trust import TrustDocument, parse_trust_file
 from signer.formats.waiver import WaiverStatement, parse_waiver
 from signer.identity.access import Access, parse_access
 from signer.keys.keyring import Pin
+from signer.ledger.key_life import KeyLife, active_key, key_lives, succession
 from signer.ledger.leaves import Genesis, decode_leaf
-from signer.ledger.rows import ActiveDocument, HaltRow, WaiverRow
+from signer.ledger.rows import ActiveDocument, HaltRow, KeyRow, WaiverRow
 from signer.tlog.merkle import leaf_hash
 
 
@@ -46,11 +47,36 @@ class Standing:
     personal_keys: Mapping[str, tuple[str, ...]]
     """Name of a policy → names of keys in its trust with which, by the access document, a person approves; sorted."""
     trust: TrustDocument | None
+    lives: Mapping[str, KeyLife]
+    """Each recorded key by its name, and how its life stands."""
     pins: Mapping[str, Pin]
     """The recorded public key of each key, by the key's name."""
     halt: HaltRow | None
     waivers: tuple[StandingWaiver, ...] = ()
     """In the order in which they were recorded."""
+
+    def key_name(self, role: str) -> str:
+        """The name of the key that signs for `role`; raises Unavailable when none does now."""
+        life = active_key(self.lives, role)
+        if life is not None:
+            return life.name
+        made = succession(self.lives, role)
+        if not made:
+            raise Unavailable(
+                "key-not-recorded",
+                f"the ledger holds no key event for {role[:64]}",
+                remedy="run `signer keys create` on the custodian's machine",
+            )
+        raise Unavailable(
+            "key-not-active",
+            f"no key signs for {role[:64]}: {made[-1].name} is {made[-1].status}",
+            remedy="make its successor sign: signer keys create, signer trust publish, signer keys rotate",
+        )
+
+    @property
+    def compromised(self) -> frozenset[str]:
+        """Key ids of the compromised keys."""
+        return frozenset(life.created.kid for life in self.lives.values() if life.status == "compromised")
 
     @property
     def owners(self) -> Owners:
@@ -71,7 +97,7 @@ def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
     if not isinstance(genesis, Genesis):
         raise Misconfigured("ledger-damaged", "leaf 0 is not a genesis leaf")
     trust = reader.trust()
-    keys = reader.keys()
+    lives = key_lives(reader.keys())
     access = reader.active_all("access")
     if len(access) > 1:
         raise Misconfigured("ledger-damaged", "two access documents are in force")
@@ -87,11 +113,8 @@ def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
         access=people,
         personal_keys={name: _personal_keys(policy, people) for name, policy in policies.items()},
         trust=parse_trust_file(trust.file).trust if trust is not None else None,
-        pins={
-            row.name: Pin(name=row.name, kid=row.kid, purpose=row.purpose, algorithm=row.algorithm, spki=row.spki)
-            for row in keys
-            if row.event == "created"
-        },
+        lives=lives,
+        pins={name: _pin(life.created) for name, life in lives.items()},
         halt=reader.halted(),
         waivers=_waivers(reader, previous),
     )
@@ -104,6 +127,10 @@ def _waivers(reader: Reader, previous: Standing | None) -> tuple[StandingWaiver,
         for row in reader.waivers()
         if row.end is None
     )
+
+
+def _pin(row: KeyRow) -> Pin:
+    return Pin(name=row.name, kid=row.kid, purpose=row.purpose, algorithm=row.algorithm, spki=row.spki)
 
 
 def _policy(document: ActiveDocument) -> Policy:

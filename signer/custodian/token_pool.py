@@ -9,7 +9,7 @@ again. While a device or a key cannot be used, new work is refused before anythi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +81,7 @@ class TokenPool:
         self._locating: dict[TokenProcess, int] = {}
         self._events: list[TokenEvent] = []
         self._stopped = False
+        self._refused_kids: frozenset[str] = frozenset()
         self._failures = 0
         self._next_start = 0
         self._next_recheck = 0
@@ -131,6 +132,10 @@ class TokenPool:
         self._stopped = stopped
         for worker in self._workers:
             worker.set_stop(stopped=stopped)
+
+    def refuse(self, kids: Collection[str]) -> None:
+        """Call the keys with these key ids no more; what is queued for them ends as failed at the next turn."""
+        self._refused_kids = frozenset(kids)
 
     def take_events(self) -> list[TokenEvent]:
         """What ended since the last call."""
@@ -334,6 +339,9 @@ class TokenPool:
         for job in self._queue:
             if self._stopped:
                 self._end(job, status="failed", reason="halted", detail="signing is halted", attempts=job.attempts)
+            elif job.key.pin.kid in self._refused_kids:
+                detail = f"key {job.key.pin.name} was reported compromised"
+                self._end(job, status="failed", reason="key-compromised", detail=detail, attempts=job.attempts)
             elif now > job.begin_by:
                 detail = "the key was not called in time"
                 self._end(job, status="failed", reason="stale", detail=detail, attempts=job.attempts)

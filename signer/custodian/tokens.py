@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import selectors
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from signer.custodian.token_events import SigningJob, TokenEvent
 from signer.custodian.token_pool import TokenPool
@@ -53,6 +53,11 @@ class Tokens:
         """Halt or resume every pool."""
         for pool in self._pools.values():
             pool.set_stop(stopped=stopped)
+
+    def refuse(self, kids: Collection[str]) -> None:
+        """Call the keys with these key ids no more."""
+        for pool in self._pools.values():
+            pool.refuse(kids)
 
     def take_events(self) -> list[TokenEvent]:
         """What ended in any pool since the last call."""

@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that makes these tables."""
 
 metadata = MetaData(
@@ -213,6 +213,17 @@ key_event = Table(
     Column("spki", LargeBinary, nullable=False),
     Column("principal", Text, nullable=False),
     Column("time", Text, nullable=False),
+    # Empty for events that stood before migration 0003.
+    Column("succeeds", Text, nullable=False, server_default=""),
+    Column("since", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+)
+key_use = Table(
+    "key_use",
+    metadata,
+    Column("kid", Text, primary_key=True),
+    # Every attempt counts, also one whose signature nobody saw.
+    Column("attempts", BigInteger, nullable=False),
 )
 waiver = Table(
     "waiver",
@@ -261,6 +272,7 @@ PROJECTIONS = (
     waiver_use,
     waiver_end,
     waiver,
+    key_use,
     key_event,
     trust,
     activation,

@@ -77,7 +77,13 @@ class Trust(_Leaf, frozen=True, kw_only=True, tag="trust"):
 
 
 class Key(_Leaf, frozen=True, kw_only=True, tag="key"):
-    """An event in a key's life: `created` is all that exists yet."""
+    """An event in a key's life.
+
+    created      a token holds it, and its public key is pinned; it signs once the owners list it
+    rotated      from here on it signs for its role instead of the key before it
+    retired      it signs no more; what it signed stays valid
+    compromised  it signs no more, and what it signed since `since` may be somebody else's
+    """
 
     event: str
     name: str
@@ -88,6 +94,12 @@ class Key(_Leaf, frozen=True, kw_only=True, tag="key"):
     spki: str
     """base64 DER."""
     principal: str
+    succeeds: str = ""
+    """created: the role that it is made for, where another key has that name; else empty."""
+    since: str = ""
+    """compromised: from when on somebody else may have had it."""
+    reason: str = ""
+    """retired, compromised: why."""
 
 
 class Evidence(_Leaf, frozen=True, kw_only=True, tag="evidence"):

@@ -67,6 +67,7 @@ class Change(Enum):
     WAIVER = "waiver"
     WAIVER_END = "waiver_end"
     WAIVER_USE = "waiver_use"
+    KEY_USE = "key_use"
     HALT = "halt"
     RESUMED = "resumed"
 
@@ -87,6 +88,7 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
         case Outcome():
             changes[Change.OUTCOME].append((leaf.decision, index, leaf.request, leaf.time, leaf.status, leaf.reason))
             changes[Change.CLOSED_DECISION].append((leaf.decision,))
+            changes[Change.KEY_USE] += ((entry.kid, entry.attempts) for entry in leaf.signatures if entry.attempts)
         case Evidence():
             changes[Change.EVIDENCE].append(
                 (leaf.digest, leaf.media_type, leaf.predicate, leaf.size, index, 0, leaf.principal, leaf.policy)
@@ -102,7 +104,7 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
         case Key():
             spki = decode_base64(leaf.spki, what="SPKI of the key leaf")
             row = (index, leaf.event, leaf.name, leaf.kid, leaf.purpose, leaf.algorithm, spki, leaf.principal)
-            changes[Change.KEY_EVENT].append((*row, leaf.time))
+            changes[Change.KEY_EVENT].append((*row, leaf.time, leaf.succeeds, leaf.since, leaf.reason))
         case WaiverLeaf() | WaiverEndLeaf():
             _fold_waiver(changes, index, leaf)
         case HaltLeaf() | ResumeLeaf():
@@ -195,6 +197,7 @@ class Projections:
             # The first end counts.
             Change.WAIVER_END: insert_missing(engine, tables.waiver_end),
             Change.WAIVER_USE: insert_row(engine, tables.waiver_use),
+            Change.KEY_USE: add_to_row(engine, tables.key_use),
             Change.HALT: insert_row(engine, tables.halt),
             Change.RESUMED: Statement(engine, resumed, ["by", "halt"]),
         }
@@ -219,6 +222,16 @@ def upsert_row(engine: Engine, table: Table) -> Statement:
     rest = {name: statement.excluded[name] for name, column in table.columns.items() if not column.primary_key}
     replacing = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=rest)
     return Statement(engine, replacing, table.columns.keys())
+
+
+def add_to_row(engine: Engine, table: Table) -> Statement:
+    """INSERT that adds its numbers to those of the row of the same primary key."""
+    statement = _insert(engine, table)
+    counts = {
+        name: column + statement.excluded[name] for name, column in table.columns.items() if not column.primary_key
+    }
+    adding = statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=counts)
+    return Statement(engine, adding, table.columns.keys())
 
 
 def _insert(engine: Engine, table: Table) -> sqlite.Insert | postgresql.Insert:

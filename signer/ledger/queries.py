@@ -145,6 +145,7 @@ class Queries:
             .order_by(used.leaf),
             ["waiver"],
         )
+        self.key_use = Statement(engine, select(t.key_use), [])
         self.halted = Statement(
             engine,
             select(t.halt).where(

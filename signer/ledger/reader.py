@@ -344,6 +344,10 @@ class Reader:
         """Every key event, oldest first."""
         return tuple(_key(row) for row in self._all(self._queries.keys))
 
+    def key_use(self) -> dict[str, int]:
+        """How often each key was called, by its key id; keys that never were are not in it."""
+        return dict(tuple(row) for row in self._all(self._queries.key_use))
+
     def halted(self) -> HaltRow | None:
         """The newest halt that is not resumed; None while signing is allowed."""
         row = self._one(self._queries.halted)
@@ -371,9 +375,10 @@ def _decision(row: Row) -> DecisionRow:
 
 
 def _key(row: Row) -> KeyRow:
-    leaf, event, name, kid, purpose, algorithm, spki, principal, time = row
+    leaf, event, name, kid, purpose, algorithm, spki, principal, time, succeeds, since, reason = row
     when = parse_time(time, what="time of the key")
-    return KeyRow(leaf, event, name, kid, purpose, algorithm, spki, principal, when)
+    lost = parse_time(since, what="since of the key") if since else None
+    return KeyRow(leaf, event, name, kid, purpose, algorithm, spki, principal, when, succeeds, lost, reason)
 
 
 def _active(row: Row) -> ActiveDocument:

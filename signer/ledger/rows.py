@@ -132,6 +132,9 @@ class KeyRow:
     spki: bytes
     principal: str
     time: datetime
+    succeeds: str
+    since: datetime | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from signer.web.log import entries, log
 from signer.web.policies import policies
 from signer.web.records import records
 from signer.web.resource import Api
+from signer.web.revocations import revocations
 from signer.web.signatures import signatures
 from signer.web.uploads import uploads
 
-OPEN_TO_ALL = frozenset({"health", "keys", "log", "api-docs"})
+OPEN_TO_ALL = frozenset({"health", "keys", "revocations", "log", "api-docs"})
 """Resources that ask for no principal: what they say is public, or no secret."""
 
 
@@ -39,6 +40,7 @@ def create_app(application: Application) -> Flask:
             decisions(application),
             records(application),
             keys(application),
+            revocations(application),
             log(application),
             entries(application),
             halts(application),

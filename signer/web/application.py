@@ -44,6 +44,8 @@ class Application:
     custodian: Custodian
     guard: Guard
     """Read only: the checkpoint in it is what the world may see."""
+    revocations: Path
+    """The published revocation list, which the custodian keeps current."""
     documents: Documents
     verified: VerifiedCache
     store: DocumentStore | None
@@ -68,6 +70,7 @@ def open_application(
     reader: Reader,
     custodian: Custodian,
     guard: Guard,
+    revocations: Path,
     log: Log,
     body_limit: int,
     store: DocumentStore | None,
@@ -82,6 +85,7 @@ def open_application(
         reader=reader,
         custodian=custodian,
         guard=guard,
+        revocations=revocations,
         documents=Documents(reader),
         verified=VerifiedCache(count=metrics.count_cached),
         store=store,

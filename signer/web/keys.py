@@ -7,6 +7,7 @@ A key id is the base64 sha256 of the SPKI; in a path it is spelt base64url witho
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -14,16 +15,15 @@ from flask import Blueprint, Response
 
 from signer.formats.canonical import canonical
 from signer.formats.jwks import MEDIA_TYPE as JWKS_TYPE, jwk, jwks
+from signer.formats.rfc3339 import format_time
 from signer.formats.spki import load_spki
 from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.trust import TrustDocument, parse_trust_file
-from signer.ledger.rows import KeyRow
+from signer.ledger.key_life import KeyLife, key_lives
 from signer.web.admission import absent
 from signer.web.answers import JSON
 from signer.web.application import Application
-from signer.web.resource import Answer, Resource
-
-_FRESH = "public, max-age=60"
+from signer.web.resource import Answer, Resource, fresh
 
 
 def keys(application: Application) -> Blueprint:
@@ -32,18 +32,19 @@ def keys(application: Application) -> Blueprint:
 
     @resource.get("/v1/keys", Answer(schema={"type": "object"}, description="Every key that was ever made"))
     def list_keys() -> Response:
-        """List keys with their purpose, and their status in the owners' trust document."""
+        """List keys with their role, purpose and status, how often each was called, and what the owners say of it."""
         trust = _trust(application)
-        listed = [_key(row, trust) for row in _created(application)]
-        return _fresh(Response(canonical({"keys": listed}), mimetype=JSON))
+        uses = application.reader.key_use()
+        listed = [_key(life, trust, uses.get(life.created.kid, 0)) for life in _lives(application).values()]
+        return fresh(Response(canonical({"keys": listed}), mimetype=JSON))
 
     @resource.get("/v1/keys/<string:kid>.pem", Answer(media_type="application/x-pem-file"))
     def pem(kid: str) -> Response:
         """Serve one public key as PEM (SubjectPublicKeyInfo)."""
-        for row in _created(application):
-            if url_kid(row.kid) == kid:
-                text = load_spki(row.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-                return _fresh(Response(text, mimetype="application/x-pem-file"))
+        for life in _lives(application).values():
+            if url_kid(life.created.kid) == kid:
+                text = load_spki(life.created.spki).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+                return fresh(Response(text, mimetype="application/x-pem-file"))
         raise absent()
 
     @resource.get("/.well-known/jwks.json", Answer(media_type=JWKS_TYPE))
@@ -51,8 +52,11 @@ def keys(application: Application) -> Blueprint:
         """Serve the keys that the owners vouch for as a JWK Set (RFC 7517); compromised ones are not in it."""
         trust = _trust(application)
         vouched = () if trust is None else trust.keys
-        members = [jwk(key.spki, alg=key.algorithm) for key in vouched if key.status != "compromised"]
-        return _fresh(Response(jwks(members), mimetype=JWKS_TYPE))
+        lost = {life.created.kid for life in _lives(application).values() if life.status == "compromised"}
+        members = [
+            jwk(key.spki, alg=key.algorithm) for key in vouched if key.status != "compromised" and key.kid not in lost
+        ]
+        return fresh(Response(jwks(members), mimetype=JWKS_TYPE))
 
     @resource.get("/v1/trust", Answer(schema={"type": "object"}, description="The trust file"))
     def trust_file() -> Response:
@@ -60,7 +64,7 @@ def keys(application: Application) -> Blueprint:
         row = application.reader.trust()
         if row is None:
             raise absent()
-        return _fresh(Response(row.file, mimetype=JSON))
+        return fresh(Response(row.file, mimetype=JSON))
 
     return resource.blueprint
 
@@ -70,9 +74,8 @@ def url_kid(kid: str) -> str:
     return urlsafe_b64encode(decode_base64(kid, what="key id")).decode("ascii").rstrip("=")
 
 
-def _created(application: Application) -> list[KeyRow]:
-    events = application.reader.keys()
-    return [row for row in events if row.event == "created"]
+def _lives(application: Application) -> Mapping[str, KeyLife]:
+    return key_lives(application.reader.keys())
 
 
 def _trust(application: Application) -> TrustDocument | None:
@@ -81,20 +84,21 @@ def _trust(application: Application) -> TrustDocument | None:
     return None if row is None else parse_trust_file(row.file).trust
 
 
-def _key(row: KeyRow, trust: TrustDocument | None) -> dict[str, Any]:
+def _key(life: KeyLife, trust: TrustDocument | None, uses: int) -> dict[str, Any]:
+    row = life.created
     vouched = None if trust is None else trust.key(row.kid)
     return {
         "name": row.name,
+        "role": life.role,
         "kid": row.kid,
         "purpose": row.purpose,
         "algorithm": row.algorithm,
         "spki": encode_base64(row.spki),
-        "status": "unpublished" if vouched is None else vouched.status,
+        # Its role is empty, and yet it signs nothing before the owners list it.
+        "status": "next" if life.status == "active" and vouched is None else life.status,
+        "since": None if life.since is None else format_time(life.since),
+        "trust": "unpublished" if vouched is None else vouched.status,
+        "uses": uses,
         "pem": f"/v1/keys/{url_kid(row.kid)}.pem",
         "leaf": row.leaf,
     }
-
-
-def _fresh(response: Response) -> Response:
-    response.headers["Cache-Control"] = _FRESH
-    return response

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import flask_smorest
 import marshmallow as ma
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from signer.web.body import StrictParser
@@ -83,6 +83,14 @@ class Resource:
             return view
 
         return register
+
+
+def fresh(response: Response) -> Response:
+    """An answer open to all that may be kept for a minute, and is asked for again by its ETag (RFC 9110, 13.1.2)."""
+    response.headers["Cache-Control"] = "public, max-age=60"
+    response.add_etag()
+    response.make_conditional(request)  # turns this very answer into a 304
+    return response
 
 
 class Problem(ma.Schema):

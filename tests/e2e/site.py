@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,6 +56,7 @@ class Site:
         }
         done = subprocess.run(
             [*SIGNER, *map(str, arguments)],
+            cwd=self.folder,
             env={**os.environ, **known, **environ},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -98,8 +99,14 @@ class Site:
             assert process.wait(timeout=60) == 0
 
 
-def make_site(folder: Path, *, keys: Mapping[str, tuple[str, str]] = RELEASE, devices: str = "") -> Site:
-    """Everything in `folder`; `keys` are (URI, algorithm) by name, and each has an environment of its name."""
+def make_site(
+    folder: Path,
+    *,
+    keys: Mapping[str, tuple[str, str]] = RELEASE,
+    environments: Collection[str] | None = None,
+    devices: str = "",
+) -> Site:
+    """Everything in `folder`; `keys` are (URI, algorithm) by name, and each has an environment unless that is given."""
     now = datetime.now(UTC)
     directory = DevDirectory.prepare(folder)
     ca = open_ca(directory.ca, now=now)
@@ -125,13 +132,13 @@ def make_site(folder: Path, *, keys: Mapping[str, tuple[str, str]] = RELEASE, de
         .rstrip()
     )
     (entry,) = [line for line in policy.splitlines() if "formats: [vsa]" in line]
-    others = [entry.replace("release", name) for name in keys]
+    others = [entry.replace("release", name) for name in environments or keys]
     head = policy.replace(entry, "\n".join(others)) + "\n"
     (folder / "policy.yaml").write_text(head)
     (folder / "access.yaml").write_bytes(
         render_access(
             policy="demo",
-            environments=list(keys),
+            environments=list(environments or keys),
             repositories=[REPOSITORY],
             approval_keys={
                 name: public_pem(ensure_key(directory.identity(name) / "approval.key")).decode() for name in IDENTITIES
@@ -176,19 +183,20 @@ environment = {{SOFTHSM2_CONF = "{token.configuration}"}}
     return Site(folder, port)
 
 
-def fetch_trust(site: Site, out: Path) -> None:
-    """GET /v1/trust as ci: the first trust file comes by a trusted hand."""
+def fetch(site: Site, path: str, out: Path) -> Path:
+    """GET `path` as ci, into a file."""
     code = (
         "import ssl, sys, urllib.request as u; url, ca, cert, key, out = sys.argv[1:];"
         "c = ssl.create_default_context(cafile=ca); c.load_cert_chain(cert, key);"
-        "open(out, 'wb').write(u.urlopen(url + '/v1/trust', context=c).read())"
+        "open(out, 'wb').write(u.urlopen(url, context=c).read())"
     )
     client = site.samples.identity("ci")
     words = [
-        f"https://127.0.0.1:{site.port}",
+        f"https://127.0.0.1:{site.port}{path}",
         site.folder / "ca" / "ca.pem",
         client / "cert.pem",
         client / "key.pem",
         out,
     ]
     subprocess.run([sys.executable, "-c", code, *map(str, words)], check=True, timeout=60)
+    return out

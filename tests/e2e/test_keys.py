@@ -12,7 +12,7 @@ import pytest
 from signer.dev.token import LABEL, ensure_token
 from tests.contract.devices import kms_credentials
 from tests.e2e.running import wait_for
-from tests.e2e.site import OWNERS, Site, fetch_trust, make_site
+from tests.e2e.site import OWNERS, Site, fetch, make_site
 from tests.integration.softhsm import TestToken
 from tests.kms_server import ACCESS_KEY, SECRET_KEY, Fault, KmsServer, kms_server
 
@@ -71,7 +71,7 @@ def test_every_kind_of_key_signs_from_the_request_to_the_offline_verifier(tmp_pa
         doctor = site.signer("doctor", "--config", site.config, "-o", "json")
         assert doctor.code == 0, doctor.out
         assert doctor.out.count("never extractable") == len(names), "each key's protection is reported"
-        fetch_trust(site, trust)
+        fetch(site, "/v1/trust", trust)
 
         def ask(name: str) -> tuple[str | Path, ...]:
             files = ("--bundle", site.folder / f"{name}.json", "--receipt", site.folder / f"{name}.receipt.json")

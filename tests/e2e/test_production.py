@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.running import REQUEST, wait_for
-from tests.e2e.site import OWNERS, Site, fetch_trust, make_site
+from tests.e2e.site import OWNERS, Site, fetch, make_site
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_new_authority_signs_after_the_steps_that_init_prints(site: Site) -> N
         # The first trust file comes by a trusted hand; here it is what the authority serves.
         served = site.signer("trust", "show", "--fetch", "-o", "json")
         assert (served.code, served.json["trust"]["dev"]) == (0, False)
-        fetch_trust(site, trust)
+        fetch(site, "/v1/trust", trust)
         bundle, receipt = site.folder / "bundle.json", site.folder / "receipt.json"
         artifact: tuple[str | Path, ...] = ("--subject-file", site.samples.samples / "artifact.txt")
         evidence = sorted(site.samples.samples.glob("good*.json"))

@@ -62,6 +62,7 @@ def main(path: str) -> int:
             reader=open_reader(open_engine(f"sqlite:///{folder}/ledger.db", read_only=True)),
             custodian=Idle(folder / "asked"),
             guard=Guard(folder / "guard"),
+            revocations=folder / "revocations.json",
             log=log,
             body_limit=1024 * 1024,
             store=None,

@@ -82,9 +82,20 @@ def test_evidence_is_kept_as_attestations_or_documents(
 
 
 def test_keys_are_listed(signer: Signer, authority: FakeAuthority) -> None:
-    key = {"name": "release", "kid": "K=", "purpose": "statement", "algorithm": "ecdsa-p256-sha256", "status": "active"}
+    key = {
+        "name": "release-2",
+        "role": "release",
+        "kid": "K=",
+        "purpose": "statement",
+        "algorithm": "ecdsa-p256-sha256",
+        "status": "next",
+        "trust": "unpublished",
+        "uses": 3,
+    }
     authority.answers = [{"keys": [key]}]
-    assert signer("keys", "list").out == "release  K=  statement  ecdsa-p256-sha256  active\n"
+    assert signer("keys", "list").out == (
+        "release-2  release  K=  statement  ecdsa-p256-sha256  next  unpublished  3\n"
+    )
 
 
 @pytest.fixture

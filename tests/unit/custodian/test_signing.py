@@ -28,7 +28,11 @@ class Bench:
         self.world = World()
         keyring = keyring_of([("release", KEY_URI, "statement", "ecdsa-p256-sha256")])
         self.signing = Signing(
-            identity=Identity(origin=ORIGIN, dev=True, version="0"), keyring=keyring, tokens=self.world.tokens
+            identity=Identity(origin=ORIGIN, dev=True, version="0"),
+            keyring=keyring,
+            tokens=self.world.tokens,
+            limits={},
+            uses=self.world.ledger.key_use,
         )
         standing = load_standing(self.world.ledger, previous=None)
         judging = Judging(reader=self.world.ledger, persons=self.world.persons, clock=self.world.clock)
@@ -57,7 +61,7 @@ class Bench:
             (event,) = self.world.tokens.end(status, reason="" if status == "signed" else f"was-{status}", only=1)
             assert isinstance(event, JobEnded)
             self.signing.hear(event)
-        (ended,) = self.signing.take_outcomes(time=NOW)
+        (ended,) = self.signing.take_outcomes(standing=None, time=NOW)
         return ended
 
 
@@ -100,7 +104,7 @@ def test_no_outcome_before_every_key_call_ended() -> None:
     for event in bench.world.tokens.end(only=1):
         assert isinstance(event, JobEnded)
         bench.signing.hear(event)
-    assert bench.signing.take_outcomes(time=NOW) == []
+    assert bench.signing.take_outcomes(standing=None, time=NOW) == []
     assert not bench.signing.landed
 
 
@@ -108,7 +112,7 @@ def test_a_halt_between_the_leaf_and_the_key_calls_none() -> None:
     bench = Bench()
     bench.signing.begin(bench.judged, index=7, halted=True)
     assert bench.world.tokens.jobs == []
-    (ended,) = bench.signing.take_outcomes(time=NOW)
+    (ended,) = bench.signing.take_outcomes(standing=None, time=NOW)
     assert (leaf_of(ended).status, leaf_of(ended).reason, leaf_of(ended).signatures) == ("failed", "halted", ())
 
 
@@ -116,7 +120,7 @@ def test_a_format_that_cannot_be_built_is_a_failed_outcome_and_calls_no_key() ->
     bench = Bench(formats=("vsa", "unheard-of"))
     bench.signing.begin(bench.judged, index=7, halted=False)
     assert bench.world.tokens.jobs == []
-    (ended,) = bench.signing.take_outcomes(time=NOW)
+    (ended,) = bench.signing.take_outcomes(standing=None, time=NOW)
     assert (ended.status, ended.reason) == ("failed", "payload")
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from signer.custodian.commands import Activate, Command, Decide, Done, Idempoten
 from signer.custodian.commit import Commit
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
+from signer.custodian.revocations import Revocations
 from signer.custodian.signing import Signing
 from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
@@ -62,6 +64,7 @@ from signer.tlog.merkle import leaf_hash
 from tests.authority import ORIGIN, access_document, demo_evidence, demo_policy, gather
 
 NOW = datetime.now(UTC)
+LEDGER_KEY = Ed25519PrivateKey.from_private_bytes(bytes([7]) * 32)
 KEY_URI = "pkcs11:token=signer;object=release;id=%01"
 
 
@@ -213,6 +216,9 @@ class FakeLedger:
                 decode_base64(leaf.spki, what="spki"),
                 leaf.principal,
                 parse_time(leaf.time, what="time"),
+                leaf.succeeds,
+                parse_time(leaf.since, what="since") if leaf.since else None,
+                leaf.reason,
             )
             for index, leaf in self.all()
             if isinstance(leaf, leaves.Key)
@@ -254,6 +260,13 @@ class FakeLedger:
                 )
         return tuple(uses)
 
+    def key_use(self) -> Mapping[str, int]:
+        uses: Counter[str] = Counter()
+        for _, leaf in self.all():
+            if isinstance(leaf, leaves.Outcome):
+                uses.update({entry.kid: entry.attempts for entry in leaf.signatures})
+        return uses
+
     def halted(self) -> HaltRow | None:
         row = None
         for index, leaf in self.all():
@@ -276,6 +289,7 @@ class FakeTokens:
     jobs: list[SigningJob] = field(default_factory=list)
     looks: list[tuple[int, KeyPlace, bool]] = field(default_factory=list)
     stopped: bool = False
+    refused: frozenset[str] = frozenset()
     reason: str = ""
 
     def hindrance(self, key: PinnedKey) -> Unavailable | None:  # noqa: ARG002 - one reason for all keys
@@ -291,6 +305,9 @@ class FakeTokens:
 
     def set_stop(self, *, stopped: bool) -> None:
         self.stopped = stopped
+
+    def refuse(self, kids: Collection[str]) -> None:
+        self.refused = frozenset(kids)
 
     def end(self, status: str = "signed", *, reason: str = "", only: int | None = None) -> list[TokenEvent]:
         """End every job that is queued, or the first `only` of them."""
@@ -356,6 +373,9 @@ class World:
         }
         self.owners = tuple(Ed25519PrivateKey.generate() for _ in range(3))
         self.log = io.BytesIO()
+        self.limits: dict[str, int] = {}
+        self.published: list[bytes] = []
+        """Every revocation list that was written."""
         self.tickets = 0
         self.ledger.append([Entry(self.genesis())])
         self.authority = self.new_authority()
@@ -392,7 +412,13 @@ class World:
             ]
         )
         log = open_log(self.log, room="test")
-        signing = Signing(identity=Identity(origin=ORIGIN, dev=False, version="0"), keyring=keyring, tokens=self.tokens)
+        signing = Signing(
+            identity=Identity(origin=ORIGIN, dev=False, version="0"),
+            keyring=keyring,
+            tokens=self.tokens,
+            limits=self.limits,
+            uses=self.ledger.key_use,
+        )
         authority = Authority(
             reader=self.ledger,
             receipts=self.receipt,
@@ -408,6 +434,7 @@ class World:
             commit=Commit(sequencer=self.ledger, signing=signing, receipts=self.receipt, tokens=self.tokens, log=log),
             tokens=self.tokens,
             keyring=keyring,
+            revocations=Revocations(key=LEDGER_KEY, write=self.published.append, log=log),
             clock=self.clock,
             log=log,
         )

@@ -141,7 +141,8 @@ def test_unknown_and_forbidden_decisions_answer_alike(world: World) -> None:
 def test_a_key_is_served_as_pem_under_a_name_that_fits_a_path(world: World) -> None:
     [key] = world.client().get("/v1/keys").get_json()["keys"]
     expected = spki_der(world.keys.release.public_key())
-    assert (key["name"], key["purpose"], key["status"]) == ("release", "statement", "unpublished")
+    assert (key["name"], key["purpose"], key["status"]) == ("release", "statement", "next")
+    assert (key["role"], key["trust"], key["uses"]) == ("release", "unpublished", 0)
     assert key["kid"] == keyid(expected)
     assert key["spki"] == encode_base64(expected)
     pem = world.client().get(key["pem"])

@@ -420,6 +420,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             reader=reader,
             custodian=custodian,
             guard=Guard(folder / "guard"),
+            revocations=folder / "revocations.json",
             documents=Documents(reader),
             verified=VerifiedCache(count=metrics.count_cached),
             store=DocumentStore(folder / "store"),

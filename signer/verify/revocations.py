@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Has the authority taken back what it signed: the revocation list against one verified bundle.
+
+A compromised key may have signed anything with any date in it. What it signed counts only where a receipt proves
+that the ledger recorded it before the key was reported, for an instant before somebody else may have had it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from signer.errors import Refused
+from signer.formats.revocations import RevocationList, RevokedKey, read_revocations
+from signer.formats.rfc3339 import format_time
+from signer.formats.trust import TrustDocument
+from signer.verify.bundle import VerifiedBundle
+from signer.verify.checks import Checklist, OneCheck
+from signer.verify.receipt import VerifiedReceipt
+from signer.verify.trust import ledger_keys
+
+SKEW = timedelta(minutes=5)
+"""How far the clock of the authority may be ahead of the verifier's."""
+
+
+def verify_revocations(
+    data: bytes,
+    *,
+    trust: TrustDocument,
+    bundle: VerifiedBundle,
+    receipt: VerifiedReceipt | None,
+    now: datetime,
+    checks: Checklist,
+) -> RevocationList:
+    """The list in `data` when it is current and takes back nothing of this release; raises CheckFailed."""
+    with checks.check("revocation list is signed by the ledger key", code="revocations-invalid") as check:
+        keys = [Ed25519PublicKey.from_public_bytes(key.public) for key in ledger_keys(trust)]
+        listed = read_revocations(data, keys)
+        if (listed.origin, listed.genesis) != (trust.origin, trust.genesis):
+            raise Refused("revocations-foreign", "the revocation list speaks of another ledger")
+        check.found = f"{len(listed.entries)} entries at size {listed.size}"
+    with checks.check("revocation list is current", code="revocations-stale") as check:
+        check.require(
+            listed.issued <= now + SKEW and now < listed.next_update,
+            expected=f"a list for {format_time(now)}",
+            found=f"issued {format_time(listed.issued)}, replaced by {format_time(listed.next_update)}",
+            remedy="fetch the newest list from /v1/revocations",
+        )
+        check.found = f"until {format_time(listed.next_update)}"
+    with checks.check("the key is not revoked", code="key-revoked") as check:
+        entry = listed.key(bundle.key.kid)
+        if entry is None:
+            check.found = f"{bundle.key.name} is not in the list"
+        else:
+            _require_older(entry, bundle=bundle, receipt=receipt, check=check)
+    return listed
+
+
+def _require_older(
+    entry: RevokedKey, *, bundle: VerifiedBundle, receipt: VerifiedReceipt | None, check: OneCheck
+) -> None:
+    remedy = "do not use this release: the authority signs it again with another key"
+    check.require(
+        bundle.time < entry.since,
+        expected=f"a signature before {format_time(entry.since)}",
+        found=f"{format_time(bundle.time)}, and the key is compromised: {entry.reason}",
+        remedy=remedy,
+    )
+    if receipt is None:
+        raise check.failure(
+            expected="a receipt: whoever has the key can write any date",
+            found=f"none, and the key is compromised since {format_time(entry.since)}: {entry.reason}",
+            remedy="add --receipt FILE, which proves when the ledger recorded it",
+        )
+    check.require(
+        receipt.receipt.outcome.index < entry.leaf,
+        expected=f"an outcome before leaf {entry.leaf}, which reported the key",
+        found=f"leaf {receipt.receipt.outcome.index}",
+        remedy=remedy,
+    )
+    check.found = f"recorded at leaf {receipt.receipt.outcome.index}, before the key was compromised"
