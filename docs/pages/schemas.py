@@ -10,13 +10,23 @@ from typing import Any
 import msgspec
 
 from policy.json_schema import policy_schema
+from signer.formats.waiver import DOCUMENT as WAIVER
 from signer.identity.access import DOCUMENT
 
 
 def access_schema() -> dict[str, Any]:
     """The schema of an access document, from the shape that reads it."""
+    return _schema(DOCUMENT, "Access")
+
+
+def waiver_schema() -> dict[str, Any]:
+    """The schema of a waiver's statement, from the shape that reads it."""
+    return _schema(WAIVER, "Waiver")
+
+
+def _schema(shape: Any, title: str) -> dict[str, Any]:
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    schema = {**head, **msgspec.json.schema(DOCUMENT), "title": "Access"}
+    schema = {**head, **msgspec.json.schema(shape), "title": title}
     # The names of shapes inside the code are no part of the document.
     text = json.dumps(schema).replace("#/$defs/_", "#/$defs/")
     found: dict[str, Any] = json.loads(text)
@@ -32,4 +42,5 @@ def written(make: Callable[[], Mapping[str, Any]]) -> Callable[[], str]:
 SCHEMAS: Mapping[str, Callable[[], str]] = {
     "schemas/policy.json": written(policy_schema),
     "schemas/access.json": written(access_schema),
+    "schemas/waiver.json": written(waiver_schema),
 }

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "decision": ("signer.cli.decision:decision", "List and show recorded decisions."),
         "policy": ("signer.cli.policy:policy", "Write, test, compare, replay and activate policies."),
         "access": ("signer.cli.access:access", "Check, activate and show the access document."),
+        "waiver": ("signer.cli.waiver:waiver", "Excuse for a while, by two people, what a rule found wrong."),
         "keys": ("signer.cli.keys:keys", "List the authority's keys, or create one."),
         "owner": ("signer.cli.owner:owner", "Sign an owner act offline."),
         "trust": ("signer.cli.trust:trust", "Show, update and publish the trust file."),

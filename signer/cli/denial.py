@@ -159,9 +159,21 @@ def _finding(finding: Mapping[str, Any], mark: str, document: Mapping[str, Any])
         ("required", _text(finding, "required")),
         ("found", _text(finding, "found")),
         ("evidence", f"{', '.join(evidence)} (bound by {bound})" if evidence else ""),
-        ("fix", _text(finding, "remedy")),
+        ("waived", "; ".join(_waivers(finding))),
+        # The judge knows no request id; a denial that was not recorded has none to name.
+        ("fix", _text(finding, "remedy").replace("REQUEST-ID", _text(document, "request_id") or "REQUEST-ID")),
     ]
     return lines + [f"     {label:<9} {clean(text)}" for label, text in rows if text]
+
+
+def _waivers(finding: Mapping[str, Any]) -> list[str]:
+    """By which waivers a finding is waived, by whom, until when, and which use this is."""
+    return [
+        f"sha256:{short(_text(use, 'digest'))} until {_text(use, 'expires')} (use {use.get('use')} of "
+        f"{use.get('max_uses')}), approved by {_text(use, 'approved_by')}"
+        for use in _list(finding, "waived_by")
+        if isinstance(use, Mapping)
+    ]
 
 
 def _subjects(finding: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from signer.cli.output import Mode
+from signer.client.endpoint import Endpoint
 from signer.client.settings import ClientSettings, load_client_settings
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
@@ -70,7 +71,7 @@ def settings_of(**flags: str | None) -> ClientSettings:
 def client_of(settings: ClientSettings) -> Client:
     """A client for the configured authority; raises Misconfigured when no address is set."""
     # Imported here: an offline command must never load the HTTP library.
-    from signer.client.http import Client, Endpoint  # noqa: PLC0415 - see above
+    from signer.client.http import Client  # noqa: PLC0415 - see above
 
     return Client(
         Endpoint(

@@ -15,14 +15,16 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import urllib3
 
 from signer.client.body import PIECE, Body, FileBody
+from signer.client.endpoint import Endpoint
 from signer.client.problem import Answered, parse_problem
+from signer.client.request import waiver_request
 from signer.client.tls import client_context, handshake_cause, tls_cause
-from signer.errors import Malformed, Misconfigured, SignerError, Unavailable
+from signer.errors import Malformed, SignerError, Unavailable
 from signer.formats.strict_json import parse_object
 
 MAX_ANSWER = 96 * 1024 * 1024
@@ -32,18 +34,6 @@ _PAUSE = 0.2
 _LONGEST_PAUSE = 5.0
 _AGAIN = (429, 503)
 _BROKEN = (urllib3.exceptions.ProtocolError, urllib3.exceptions.SSLError, ConnectionError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where the authority is and as whom to speak to it."""
-
-    url: str
-    ca: Path | None
-    certificate: Path | None
-    key: Path | None
-    timeout: float
-    """Seconds that one call may take, retries included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +55,11 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        parts = urlsplit(endpoint.url)
-        if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
-            raise _url_invalid()
+        self._host, self._port = endpoint.place()
         self._base = endpoint.url.rstrip("/")
         self._timeout = endpoint.timeout
         self._sleep = sleep
         self._clock = clock
-        self._host, self._port = parts.hostname, _port(parts)
         self._context = client_context(ca=endpoint.ca, certificate=endpoint.certificate, key=endpoint.key)
         self._asked_why = False
         # The pool follows no redirect and reads no proxy from the environment: it speaks to this host alone.
@@ -145,6 +132,18 @@ class Client:
     def resume(self, request: bytes) -> dict[str, Any]:
         """POST /v1/resume: the index of the resume leaf."""
         return _object(self._post("/v1/resume", request))
+
+    def waivers(self, filters: Mapping[str, str]) -> dict[str, Any]:
+        """GET /v1/waivers."""
+        return _object(self._get("/v1/waivers" + (f"?{urlencode(filters)}" if filters else "")))
+
+    def record_waiver(self, envelope: bytes) -> dict[str, Any]:
+        """POST /v1/waivers: leaf and digest of what two people signed."""
+        return _object(self._post("/v1/waivers", waiver_request(envelope), expected=201))
+
+    def end_waiver(self, digest: str, *, reason: str) -> dict[str, Any]:
+        """POST /v1/waivers/{digest}/end: the leaf that ends it. Ending twice is harmless, so it is retried."""
+        return _object(self._post(f"/v1/waivers/{_segment(digest)}/end", json.dumps({"reason": reason}).encode()))
 
     def policies(self) -> dict[str, Any]:
         """GET /v1/policies: the policies in force that this caller may see, with their bytes."""
@@ -269,17 +268,6 @@ def _object(answer: Answer) -> dict[str, Any]:
 def answer_malformed(fault: Malformed) -> Unavailable:
     """An answer that does not parse is no fault of the caller."""
     return Unavailable("answer-malformed", fault.detail, remedy="check that SIGNER_URL is an authority, then try again")
-
-
-def _port(parts: SplitResult) -> int:
-    try:
-        return parts.port or 443
-    except ValueError:
-        raise _url_invalid() from None
-
-
-def _url_invalid() -> Misconfigured:
-    return Misconfigured("url-invalid", "the authority's address is not https://HOST[:PORT]", remedy="set SIGNER_URL")
 
 
 def _segment(text: str) -> str:

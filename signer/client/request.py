@@ -83,6 +83,11 @@ def activation_request(*, document: bytes, signatures: Sequence[bytes]) -> bytes
     )
 
 
+def waiver_request(envelope: bytes) -> bytes:
+    """The body of POST /v1/waivers: the envelope with both signatures."""
+    return canonical({"waiver": encode_base64(envelope)})
+
+
 def subject_of_file(path: Path) -> Subject:
     """Digest a file; its base name is the subject's name. Raises Malformed for a name that cannot stand there."""
     hasher = hashlib.sha256()

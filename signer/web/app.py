@@ -23,6 +23,7 @@ from signer.web.resource import Api
 from signer.web.revocations import revocations
 from signer.web.signatures import signatures
 from signer.web.uploads import uploads
+from signer.web.waivers import waivers
 
 OPEN_TO_ALL = frozenset({"health", "keys", "revocations", "log", "api-docs"})
 """Resources that ask for no principal: what they say is public, or no secret."""
@@ -45,6 +46,7 @@ def create_app(application: Application) -> Flask:
             entries(application),
             halts(application),
             policies(application),
+            waivers(application),
             health(application),
         ),
         open_to_all=OPEN_TO_ALL,

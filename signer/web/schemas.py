@@ -182,6 +182,25 @@ class ActivationRequest(Strict):
     signatures = Signatures(required=True)
 
 
+class WaiverRequest(Strict):
+    """A waiver with the signatures of its requester and its approver."""
+
+    waiver = Content(required=True)
+
+
+class WaiverEndRequest(Strict):
+    """Why a waiver ends before its time."""
+
+    reason = Text(_REASON, limit=500, told="one line of text", required=True)
+
+
+class WaiverQuery(Strict):
+    """Filters of the list."""
+
+    policy = Text(NAME, limit=128, told="the name of a policy")
+    environment = Text(NAME, limit=128, told="the name of an environment")
+
+
 class DecisionQuery(Strict):
     """Filters of the search; `before` is the `next` of the page before."""
 

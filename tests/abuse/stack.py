@@ -39,6 +39,7 @@ from signer.formats.spki import spki_pem
 from signer.ledger.leaves import Leaf, decode_leaf
 from tests.authority import LiveAuthority
 from tests.integration.web_pki import Authority, Identity
+from tests.waivers import KEYS
 
 START = 40.0
 BODY_LIMIT = 16 * 1024 * 1024
@@ -49,7 +50,8 @@ ACCESS = """\
 schema: signing-access/v1
 metadata: {name: access, version: 1}
 people:
-  - {id: alice, sans: ["spiffe://dev.invalid/person/alice"]}
+  - {id: alice, sans: ["spiffe://dev.invalid/person/alice"], approvalKeys: ["ALICE"]}
+  - {id: bob, sans: ["spiffe://dev.invalid/person/bob"], approvalKeys: ["BOB"]}
 robots:
   - {id: ci, sans: ["spiffe://dev.invalid/robot/ci"]}
   - {id: other, sans: ["spiffe://dev.invalid/robot/other"]}
@@ -60,13 +62,15 @@ grants:
   - {to: "robot:other", actions: [sign, check, evidence, read], policies: [other], environments: [release],
      repositories: ["*"]}
   - {to: "robot:auditor", actions: [read, audit], policies: ["*"], environments: ["*"], repositories: ["*"]}
-  - {to: "person:alice", actions: [halt], policies: ["*"], environments: ["*"], repositories: ["*"]}
+  - {to: "person:alice", actions: [halt, waive], policies: ["*"], environments: ["*"], repositories: ["*"]}
 quotas:
   - {to: "robot:ci", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "robot:other", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "person:alice", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "robot:auditor", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
 """
+for _name, _place in (("alice", "ALICE"), ("bob", "BOB")):
+    ACCESS = ACCESS.replace(_place, spki_pem(KEYS[_name].public_key()).replace("\n", "\\n"))
 
 INDEPENDENT = """\
 schema: signing-policy/v1

@@ -8,6 +8,7 @@ import json
 import select
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,17 +17,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from policy.decision import Offender
 from signer.custodian.commands import Activate, Failed, NotSigned
 from signer.dev import attestations
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
-from signer.formats.dsse import IN_TOTO
+from signer.formats.dsse import IN_TOTO, encode_envelope, parse_envelope
 from signer.formats.statement import build_statement
+from signer.formats.waiver import PAYLOAD_TYPE, WaiverStatement
 from signer.ledger.leaves import Decision
 from tests.abuse.stack import KEYLESS, Release, Stack, edited, signed_statement
 from tests.unit.custodian.world import World as CustodianWorld
 from tests.unit.evidence.private_instance import COMMIT, IDENTITY, WORKFLOW, PrivateInstance, certificate
 from tests.unit.formats.keys import p256
+from tests.waivers import signed, waiver
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -478,7 +482,7 @@ def test_E18_tests_by_the_builder_are_not_independent(stack: Stack) -> None:
 
 
 def test_E19_no_word_about_a_vulnerability_turns_a_failing_scan(stack: Stack) -> None:
-    # VEX is kept and judged by no rule; waivers do not exist: an exception cannot be had, narrow or not.
+    # VEX is kept and judged by no rule; only a waiver by two people is an exception.
     release = stack.release()
     scan = release.scan(vulnerabilities=[("CVE-2026-7", "critical")])
     words = {"status": "not_affected", "justification": "vulnerable_code_not_present"}
@@ -495,6 +499,62 @@ def test_E19_no_word_about_a_vulnerability_turns_a_failing_scan(stack: Stack) ->
         for by in ("builder", "scanner"):
             evidence = [*release.evidence(scan=scan), release.by(by, statement)]
             assert "CVE-2026-7" in denied(stack, release, evidence, "VUL-1")
+
+
+def bring(stack: Stack, statement: WaiverStatement, *by: str, data: bytes | None = None) -> tuple[int, str]:
+    envelope = signed(statement, *by) if data is None else data
+    answer = stack.post("/v1/waivers", {"waiver": base64.b64encode(envelope).decode()}, by="alice")
+    return (201, "") if answer.status == 201 else answer.said
+
+
+def test_E19_a_waiver_excuses_what_it_names_and_nothing_beside_it(stack: Stack) -> None:
+    release = stack.release()
+    mine = (release.subject.sha256,)
+    evidence = release.evidence(scan=release.scan(vulnerabilities=[("CVE-2026-7", "high")]))
+    narrow = waiver(digests=mine, offenders=(Offender(id="CVE-2026-7"),))
+    assert "CVE-2026-7" in denied(stack, release, evidence, "VUL-1")
+    beside: list[dict[str, Any]] = [
+        {"offenders": (Offender(id="CVE-*"),)},
+        {"offenders": (Offender(id="CVE-2026-7", package="pkg:generic/shop"),)},
+        {"offenders": (Offender(id="CVE-2026-70"),)},
+        {"digests": (stack.release().subject.sha256,)},
+    ]
+    recorded = [replace(narrow, **changes) for changes in beside]
+    for statement in recorded:
+        assert bring(stack, statement) == (201, "")
+    assert "CVE-2026-7" in denied(stack, release, evidence, "VUL-1")
+    assert bring(stack, narrow) == (201, "")
+    assert stack.ask(release, evidence).status == 200
+    assert "is used up" in stack.ask(release, evidence).finding("VUL-1")["remedy"]
+    for statement in (*recorded, narrow):
+        ended = stack.post(f"/v1/waivers/{statement.digest}/end", {"reason": "mended"}, by="alice")
+        assert ended.status == 200
+
+
+def test_E19_a_waiver_by_the_wrong_people_or_in_other_bytes_is_not_recorded(stack: Stack) -> None:
+    good = waiver(digests=(stack.release().subject.sha256,))
+    signatures = [(each.keyid, each.sig) for each in parse_envelope(signed(good)).signatures]
+    stretched = encode_envelope(PAYLOAD_TYPE, replace(good, max_uses=1000).payload(), signatures)
+    with stack.unrecorded():
+        assert bring(stack, replace(good, requested_by="alice")) == (403, "waiver-one-person")
+        assert bring(stack, good, "bob") == (403, "waiver-unsigned")
+        assert bring(stack, good, "bob", "mallory") == (403, "waiver-unsigned")
+        assert bring(stack, good, data=stretched) == (403, "waiver-unsigned")
+        assert bring(stack, replace(good, requested_by="alice", approved_by="bob")) == (403, "waiver-not-granted")
+        assert bring(stack, replace(good, rules=("BLD-1",))) == (403, "rule-not-waivable")
+        assert bring(stack, replace(good, origin="elsewhere.invalid/x")) == (403, "waiver-foreign")
+        old = datetime.now(UTC) - timedelta(days=20)
+        assert bring(stack, waiver(now=old, digests=good.digests)) == (409, "waiver-expired")
+        assert bring(stack, replace(good, expires=good.not_before + timedelta(days=31))) == (409, "waiver-too-long")
+        assert bring(stack, good, data=b"{}") == (422, "evidence-invalid")
+    assert bring(stack, good) == (201, "")
+    with stack.unrecorded():
+        assert bring(stack, good) == (409, "waiver-recorded")
+        assert bring(stack, replace(good, ticket="SEC-2")) == (409, "waiver-renewal")
+    again = replace(good, ticket="SEC-2", renews=good.digest)
+    assert bring(stack, again) == (201, "")
+    with stack.unrecorded():
+        assert bring(stack, replace(good, ticket="SEC-3", renews=again.digest)) == (409, "waiver-renewal")
 
 
 def test_E20_evidence_from_the_future_is_refused(stack: Stack) -> None:

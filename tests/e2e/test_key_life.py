@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from signer.client.http import Client, Endpoint
+from signer.client.endpoint import Endpoint
+from signer.client.http import Client
 from signer.client.request import signing_request, subject_of_file
 from signer.dev.token import LABEL
 from signer.errors import SignerError

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from signer.cli import run
-from signer.client.http import Answer, Endpoint
+from signer.client.endpoint import Endpoint
+from signer.client.http import Answer
 from signer.client.problem import PREFIX, Answered, parse_problem
 from tests.unit.verify.authority import ARTIFACT, Authority, Release
 

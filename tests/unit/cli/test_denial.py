@@ -152,3 +152,24 @@ def test_questions_of_any_shape_are_rendered(questions: list[Any]) -> None:
 @settings(max_examples=100)
 def test_a_finding_of_any_shape_is_rendered(found: dict[str, Any]) -> None:
     assert isinstance(render(decision("deny", [{"outcome": "fail", **found}]), every=True), str)
+
+
+def test_a_waived_finding_says_by_which_waiver_whom_and_until_when() -> None:
+    use = {
+        "digest": "ef" * 32,
+        "approved_by": "person:5f0c",
+        "requested_by": "person:1111",
+        "expires": "2026-12-20T00:00:00Z",
+        "use": 2,
+        "max_uses": 3,
+    }
+    text = render(decision("deny", [finding("VUL-1", "waived", waived_by=[use, "no use"])]))
+    assert (
+        "     waived    sha256:efefefefefef… until 2026-12-20T00:00:00Z (use 2 of 3), approved by person:5f0c\n" in text
+    )
+
+
+def test_the_command_of_a_remedy_names_the_request() -> None:
+    remedy = "or appsec may waive it: signer waiver request --rule VUL-1 --decision REQUEST-ID"
+    text = render(decision("deny", [finding("VUL-1", "fail", remedy=remedy)]))
+    assert "signer waiver request --rule VUL-1 --decision 5d41402abc4b2a76b9719d911017c592\n" in text

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import trustme
 
-from signer.client.http import Endpoint
+from signer.client.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from signer.client.http import ATTEMPTS, Client, Endpoint
+from signer.client.endpoint import Endpoint
+from signer.client.http import ATTEMPTS, Client
 from signer.client.problem import Answered
 from signer.client.tls import client_context
 from signer.errors import Malformed, Misconfigured, Refused, SignerError, Unavailable

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.unit.web.world import ACCESS, World, encoded, item, render_policy
+from tests.waivers import signed, waiver
 
 EVERYBODY, KNOWN = "everybody", "known"
 
@@ -53,6 +54,7 @@ TABLE: Mapping[str, Guard] = {
     "GET /v1/revocations": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/trust": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/uploads": Guard(who="evidence"),
+    "GET /v1/waivers": Guard(who=KNOWN),
     "POST /v1/access": Guard(
         who="policy", body=lambda _world: {"document": encoded(ACCESS.encode()), "signatures": [encoded(b"{}")]}
     ),
@@ -66,4 +68,8 @@ TABLE: Mapping[str, Guard] = {
     "POST /v1/resume": Guard(who="halt", body=lambda _world: {"halt_index": 1, "signatures": [encoded(b"{}")]}),
     "POST /v1/signatures": Guard(who="sign", body=lambda world: world.body()),
     "POST /v1/uploads": Guard(who="evidence", octets=bytes(1024)),
+    "POST /v1/waivers": Guard(who="waive", body=lambda _world: {"waiver": encoded(signed(waiver()))}),
+    "POST /v1/waivers/<string:digest>/end": Guard(
+        who="waive", path=f"/v1/waivers/{'ab' * 32}/end", body=lambda _world: {"reason": "mended"}
+    ),
 }
