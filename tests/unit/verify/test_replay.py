@@ -22,6 +22,7 @@ from signer.ledger.leaves import Decision, PolicyRef, encode_leaf
 from signer.verify.checks import CheckFailed, Checklist
 from signer.verify.replay import Replayed, verify_replay
 from tests.policy.factory import NOW, document, encode, facts, good
+from tests.policy.test_waiver import vulnerable, waiver
 from tests.unit.verify.authority import Authority, changed
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -141,6 +142,31 @@ def test_a_decision_with_other_findings_does_not_replay(count: int) -> None:
     written = encode_findings(Judgement(verdict=Verdict.DENY, findings=other))
     with pytest.raises(CheckFailed) as refused:
         verified(recorded(known, policy, findings=sha256_hex(written)), known, policy, findings=written)
+    assert refused.value.code == "replay-mismatch"
+
+
+def waived_case() -> tuple[bytes, Facts]:
+    """A release that one waiver lets through."""
+    value = document()
+    for rule in value["rules"]:
+        rule["waivable"] = rule["id"] == "VUL-1"
+    policy = encode(value)
+    known = facts(*vulnerable())
+    ledger = changed(policy_digest=sha256_hex(policy), waivers=(waiver(),))(known.ledger)
+    return policy, changed(ledger=ledger)(known)
+
+
+def test_a_waived_decision_replays_offline_with_the_use_that_its_leaf_names() -> None:
+    policy, known = waived_case()
+    leaf = recorded(known, policy, waivers=(waiver().digest,))
+    assert verified(leaf, known, policy).judgement.verdict is Verdict.ALLOW
+
+
+@pytest.mark.parametrize("used", [(), ("00" * 32,), (waiver().digest, "00" * 32)], ids=["none", "another", "one more"])
+def test_an_allow_that_uses_other_waivers_than_it_rests_on_does_not_replay(used: tuple[str, ...]) -> None:
+    policy, known = waived_case()
+    with pytest.raises(CheckFailed) as refused:
+        verified(recorded(known, policy, waivers=used), known, policy)
     assert refused.value.code == "replay-mismatch"
 
 
