@@ -27,7 +27,9 @@ from policy.facts import (
     Facts,
     Item,
     Provenance,
+    ReviewRecord,
     Sbom,
+    SourceItem,
     SourceSummary,
     TestResult,
     VulnerabilityScan,
@@ -141,7 +143,7 @@ def _groups(facts: Facts) -> list[_Group]:
 def _counts(item: Item) -> bool:
     """Whether `item` may count at all: attested, unless nobody can sign its kind, and bound as that demands (I2)."""
     attested = item.origin.attested or isinstance(item, Document)
-    return attested and item.origin.bound == ("source" if isinstance(item, SourceSummary) else "subject")
+    return attested and item.origin.bound == ("source" if isinstance(item, SourceItem) else "subject")
 
 
 def _evidence(items: Iterable[Item]) -> EvidenceFacts:
@@ -156,6 +158,7 @@ def _evidence(items: Iterable[Item]) -> EvidenceFacts:
         scans=tuple(kinds.get(VulnerabilityScan, ())),
         sboms=tuple(kinds.get(Sbom, ())),
         documents=tuple(kinds.get(Document, ())),
+        reviews=tuple(kinds.get(ReviewRecord, ())),
     )
 
 

@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Literal
 
 from policy.ledger_facts import LedgerFacts
+from policy.review_facts import OwnedFiles, ProtectedRef, Review
 
 Bound = Literal["subject", "source", "none"]
 """How evidence reached the requested digest: as a subject of the statement, through the one source join
@@ -119,6 +120,33 @@ class SourceSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """A review record (SCAI, or a gittuf approval): how one commit came into a repository. None: it does not say."""
+
+    origin: Origin
+    collector: str | None
+    """Name of the trusted collector entry whose key AND id both match; None when either differs."""
+    verifier: str
+    """The id that the record states for its producer; a gittuf approval's predicate type."""
+    repository: str
+    commit: str
+    tree: str | None = None
+    """The git tree of that commit."""
+    by_tree: bool = False
+    """True: it speaks of the tree alone, and another record of a collector has to say whose tree that is."""
+    authors: tuple[str, ...] | None
+    """Persons, the committers among them."""
+    reviews: tuple[Review, ...]
+    protected: tuple[ProtectedRef, ...]
+    owners_enforced: bool | None
+    """The platform takes no change of owned files without an approval by an owner of each."""
+    owned: tuple[OwnedFiles, ...]
+    merged_by: str | None
+    bypassed: bool | None
+    """Whoever merged it went past a protection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
     """in-toto test-result v0.1."""
 
@@ -194,6 +222,7 @@ class EvidenceFacts:
     scans: tuple[VulnerabilityScan, ...] = ()
     sboms: tuple[Sbom, ...] = ()
     documents: tuple[Document, ...] = ()
+    reviews: tuple[ReviewRecord, ...] = ()
 
     def items(self) -> Iterator[Item]:
         """Every item of every kind."""
@@ -201,7 +230,9 @@ class EvidenceFacts:
             yield from getattr(self, kind.name)
 
 
-Item = Provenance | SourceSummary | TestResult | VulnerabilityScan | Sbom | Document
+SourceItem = SourceSummary | ReviewRecord
+"""What speaks of a commit, and counts only through the source join."""
+Item = Provenance | SourceSummary | TestResult | VulnerabilityScan | Sbom | Document | ReviewRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from policy.facts import CertificateIdentity, Provenance, Sbom, SourceSummary, TestResult, VulnerabilityScan
+from policy.facts import CertificateIdentity, Provenance, Sbom, SourceItem, TestResult, VulnerabilityScan
 from policy.identity import TrustedIdentity, nearest, signed, source_differences, uri_matches
 from policy.wording import listed, quote
 
@@ -112,14 +112,14 @@ class Tester:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """A signer of source VSAs: the pair (key, verifier id)."""
+    """A signer of source VSAs and review records: the pair (key, verifier id or producer)."""
 
     name: str
     key: str
     verifier: str
     signer: TrustedIdentity | None = None
 
-    def made(self, item: SourceSummary) -> bool:
+    def made(self, item: SourceItem) -> bool:
         """Whether both halves of the pair are this collector's."""
         mine = item.collector == self.name and item.verifier == self.verifier
         return mine and signed(item.origin, self.key, self.signer)

@@ -88,6 +88,9 @@ metadata: {name: access, version: %d}
 people:
   - {id: alice, sans: ["spiffe://test.invalid/person/alice"], emails: [alice@test.invalid]}
   - {id: bob, sans: ["spiffe://test.invalid/person/bob"], emails: [bob@test.invalid]}
+  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: reviewer, emails: [reviewer@dev.invalid]}
+  - {id: maintainer, emails: [maintainer@dev.invalid]}
 robots:
   - {id: ci, sans: ["spiffe://test.invalid/robot/ci"]}
   - {id: reader, sans: ["spiffe://test.invalid/robot/reader"]}
@@ -397,6 +400,7 @@ def demo_evidence(
         attestations.attest(attestations.suite_statement(about), builder),
         attestations.attest(attestations.scan_statement(about, finished=finished), scanner),
         attestations.attest(attestations.sbom_statement(about, created=finished), builder),
+        attestations.attest(attestations.review_statement(), source),
     )
 
 

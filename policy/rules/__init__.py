@@ -23,11 +23,23 @@ from policy.rules.deployment.break_glass import BREAK_GLASS
 from policy.rules.deployment.freeze import FREEZE
 from policy.rules.deployment.rollback import ROLLBACK
 from policy.rules.deployment.soak import SOAK
-from policy.rules.source import REF, REVIEWS
+from policy.rules.source.admin_review import ADMIN_REVIEW
+from policy.rules.source.owners import OWNERS, WORKFLOW_FILES
+from policy.rules.source.protection import PROTECTION
+from policy.rules.source.ref import REF
+from policy.rules.source.reviewers import REVIEWERS
+from policy.rules.source.reviews import REVIEWS
+from policy.rules.source.workflow import WORKFLOW
 
 _ALL: Final[tuple[RuleType[Any], ...]] = (
     REF,
+    PROTECTION,
     REVIEWS,
+    REVIEWERS,
+    OWNERS,
+    WORKFLOW_FILES,
+    WORKFLOW,
+    ADMIN_REVIEW,
     PROVENANCE,
     BUILD_IDENTITY,
     ISOLATION_CLASS,

@@ -20,7 +20,7 @@ from typing import Any, Final
 from policy.decision import Outcome, Verdict
 from policy.document import POLICY_RULE, Policy, read_policy
 from policy.engine import evaluate
-from policy.facts import Document, EvidenceFacts, Facts, Item, SourceSummary
+from policy.facts import Document, EvidenceFacts, Facts, Item, SourceItem
 from policy.rule import Rule
 from policy.schema import PolicyError
 from policy.sense import Kind, Sense, weakened
@@ -97,7 +97,7 @@ def _changes(kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, Ite
     yield from _SUBMITTED if kind is Document else _CHANGES
     if any(isinstance(item, kind) and item.origin.identity is not None for item in items):
         yield from _CERTIFIED
-    if kind is SourceSummary:
+    if issubclass(kind, SourceItem):
         yield from _JOINED
 
 
@@ -148,7 +148,7 @@ def _of_another_submitter(item: Item) -> Item:
 
 
 def _of_another_commit(item: Item) -> Item:
-    assert isinstance(item, SourceSummary)
+    assert isinstance(item, SourceItem)
     first = f"{int(item.commit[:1], 16) ^ 1:x}" if item.commit[:1] in _HEX else "0"
     return replace(item, commit=f"{first}{item.commit[1:]}")
 

@@ -12,7 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
-from policy.facts import EvidenceFacts, Facts, Origin, Provenance, RequestFacts, SubjectFact
+from policy.facts import (
+    EvidenceFacts,
+    Facts,
+    Item,
+    Origin,
+    Provenance,
+    RequestFacts,
+    ReviewRecord,
+    SubjectFact,
+)
 from policy.ledger_facts import LedgerFacts
 from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
 from signer.custodian.protocols import Persons, Reader
@@ -191,10 +200,7 @@ def make_facts(
         return replace(stated, received=received[stated.digest], submitter=submitters.get(stated.digest, principal))
 
     def item_of(item: Any) -> Any:
-        changes: dict[str, Any] = {"origin": origin_of(item.origin)}
-        if isinstance(item, Provenance) and item.triggered_by is not None:
-            changes["triggered_by"] = persons(item.triggered_by)
-        return replace(item, **changes)
+        return replace(item, origin=origin_of(item.origin), **_renamed(item, persons))
 
     evidence = EvidenceFacts(
         **{
@@ -214,6 +220,25 @@ def make_facts(
         evidence=evidence,
         ledger=ledger,
     )
+
+
+def _renamed(item: Item, persons: Callable[[str], str]) -> dict[str, Any]:
+    """The fields of an item that name somebody, with everybody renamed."""
+    match item:
+        case Provenance():
+            return {"triggered_by": None if item.triggered_by is None else persons(item.triggered_by)}
+        case ReviewRecord():
+            return {
+                # The same human under an e-mail address and a login is one author.
+                "authors": None if item.authors is None else tuple(sorted(set(map(persons, item.authors)))),
+                "reviews": tuple(replace(review, reviewer=persons(review.reviewer)) for review in item.reviews),
+                "owned": tuple(
+                    replace(files, owners=tuple(sorted(set(map(persons, files.owners))))) for files in item.owned
+                ),
+                "merged_by": None if item.merged_by is None else persons(item.merged_by),
+            }
+        case _:
+            return {}
 
 
 class Pseudonyms:

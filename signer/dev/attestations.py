@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.domain.subject import Subject
-from signer.formats import build_context, provenance, spdx, test_result, vsa, vulns
+from signer.formats import build_context, provenance, review_record, spdx, test_result, vsa, vulns
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import IN_TOTO, encode_envelope, pae
 from signer.formats.rfc3339 import format_time
@@ -30,6 +30,8 @@ REPOSITORY = "github.com/acme/shop"
 REF = "refs/heads/main"
 COMMIT = "51c0de" + "0" * 34
 WORKFLOW = ".github/workflows/release.yml"
+DEVELOPER, REVIEWER, MAINTAINER = (f"email:{name}@dev.invalid" for name in ("developer", "reviewer", "maintainer"))
+"""Who works on the demo repository: one writes, one reviews, one administers it."""
 SCANNER_URI = "https://dev.invalid/scanner"
 
 DemoKey: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
@@ -107,6 +109,59 @@ def source_statement(
                 "verificationResult": result,
                 "verifiedLevels": list(levels),
                 "slsaVersion": vsa.SLSA_VERSION,
+            },
+        }
+    )
+
+
+def review_statement(
+    *,
+    verifier: str = VERIFIER_ID,
+    repository: str = REPOSITORY,
+    commit: str = COMMIT,
+    tree: str | None = None,
+    authors: Sequence[str] = (DEVELOPER,),
+    approvals: Mapping[str, str] | None = None,
+    protected: Sequence[str] = (REF,),
+    protection: Mapping[str, bool] | None = None,
+    enforced: bool = True,
+    owners: Sequence[str] = (REVIEWER, MAINTAINER),
+    changed: bool = True,
+    bypassed: bool = False,
+    without: Sequence[str] = (),
+) -> bytes:
+    """A review record of one commit: `approvals` are reviewer → role, `protection` changes how the refs are guarded,
+    `without` names attributes that it does not state.
+    """
+    reviews = {REVIEWER: "write", MAINTAINER: "admin"} if approvals is None else approvals
+    guarded = {"byRequest": True, "forcePush": False, "deletion": False, "includesAdmins": True, **(protection or {})}
+    files = [{"paths": [".github/workflows/"], "owners": list(owners), "changed": changed}]
+    attributes: list[tuple[str, dict[str, Any]]] = [
+        (review_record.AUTHORED, {"authors": list(authors), "committers": list(authors)}),
+        *(
+            (
+                review_record.REVIEWED,
+                {"reviewer": reviewer, "commit": commit, "decision": "approved", "role": role},
+            )
+            for reviewer, role in reviews.items()
+        ),
+        *((review_record.REF_PROTECTED, {"ref": ref, **guarded}) for ref in protected),
+        (review_record.FILES_OWNED, {"enforced": enforced, "files": files}),
+        (review_record.MERGED, {"by": authors[0], "bypassed": bypassed}),
+    ]
+    digests = {"gitCommit": commit} if tree is None else {"gitCommit": commit, "gitTree": tree}
+    return canonical(
+        {
+            "_type": TYPE,
+            "subject": [{"digest": digests, "uri": f"git+https://{repository}"}],
+            "predicateType": review_record.PREDICATE_TYPE,
+            "predicate": {
+                "producer": {"uri": verifier},
+                "attributes": [
+                    {"attribute": name, "conditions": conditions}
+                    for name, conditions in attributes
+                    if name not in without
+                ],
             },
         }
     )

@@ -20,6 +20,7 @@ from signer.formats.cyclonedx import CycloneDxDocument
 from signer.formats.opaque import OpaqueDocument
 from signer.formats.openvex import VexDocument
 from signer.formats.provenance import Provenance
+from signer.formats.review_record import ReviewRecord
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.spdx import SpdxDocument
 from signer.formats.test_result import TestReport
@@ -64,6 +65,7 @@ def evidence_facts(
         scans=tuple(fact for fact in made if isinstance(fact, facts.VulnerabilityScan)),
         sboms=tuple(fact for fact in made if isinstance(fact, facts.Sbom)),
         documents=tuple(fact for fact in made if isinstance(fact, facts.Document)),
+        reviews=tuple(fact for fact in made if isinstance(fact, facts.ReviewRecord)),
     )
 
 
@@ -84,6 +86,8 @@ def _translate(placed: PlacedEvidence, *, trust: Trust, join: SourceJoin) -> Ite
     match item.predicate:
         case SourceVsa() as summary:
             yield from _sources(placed, item, summary, trust=trust, join=join)
+        case ReviewRecord() as record:
+            yield _reviews(placed, item, record, trust=trust, join=join)
         case TestReport() as report:
             yield _test(placed, item, report, trust=trust, join=join)
         case Provenance() as built if placed.listed:
@@ -157,6 +161,30 @@ def _sources(
             levels=summary.levels,
             verified=summary.verified,
         )
+
+
+def _reviews(
+    placed: PlacedEvidence, item: VerifiedAttestation, record: ReviewRecord, *, trust: Trust, join: SourceJoin
+) -> facts.ReviewRecord:
+    """Who wrote and reviewed the commit; persons stay identifiers."""
+    collectors = [entry for entry in trust.collectors.values() if entry.verifier == record.verifier]
+    collector = _speaker(item, collectors)
+    return facts.ReviewRecord(
+        origin=_origin(placed, item, collector, join.subjects(record.repository, record.commit)),
+        collector=None if collector is None else collector.name,
+        verifier=record.verifier,
+        repository=record.repository,
+        commit=record.commit,
+        tree=record.tree,
+        by_tree=False,
+        authors=record.authors,
+        reviews=record.reviews,
+        protected=record.protected,
+        owners_enforced=record.owners_enforced,
+        owned=record.owned,
+        merged_by=record.merged_by,
+        bypassed=record.bypassed,
+    )
 
 
 def _test(

@@ -13,6 +13,7 @@ from signer.formats import (
     openvex,
     provenance,
     provenance_v02,
+    review_record,
     source_vsa,
     spdx,
     test_result,
@@ -21,13 +22,16 @@ from signer.formats import (
 from signer.formats.cyclonedx import CycloneDxDocument
 from signer.formats.openvex import VexDocument
 from signer.formats.provenance import Provenance
+from signer.formats.review_record import ReviewRecord
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.spdx import SpdxDocument
 from signer.formats.statement import Statement
 from signer.formats.test_result import TestReport
 from signer.formats.vulns import ScanReport
 
-Predicate: TypeAlias = Provenance | SourceVsa | TestReport | ScanReport | SpdxDocument | CycloneDxDocument | VexDocument
+Predicate: TypeAlias = (
+    Provenance | SourceVsa | ReviewRecord | TestReport | ScanReport | SpdxDocument | CycloneDxDocument | VexDocument
+)
 
 
 def read_predicate(statement: Statement, accept: Accept) -> Predicate | None:
@@ -58,4 +62,5 @@ _READERS: Final[tuple[tuple[Callable[[Statement], bool], Callable[[Statement], P
     ),
     (lambda claim: openvex.is_openvex(claim.predicate_type), lambda claim: openvex.read_openvex(claim.predicate)),
     (source_vsa.is_source_vsa, source_vsa.read_source_vsa),
+    (review_record.is_review_record, review_record.read_review_record),
 )

@@ -22,6 +22,7 @@ from policy.facts import (
     Origin,
     Provenance,
     RequestFacts,
+    ReviewRecord,
     Sbom,
     SourceSummary,
     SubjectFact,
@@ -30,12 +31,15 @@ from policy.facts import (
     VulnerabilityScan,
 )
 from policy.ledger_facts import LedgerFacts
+from policy.review_facts import OwnedFiles, ProtectedRef, Review
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BUILD_TYPE = "https://actions.github.io/buildtypes/workflow/v1"
 REPOSITORY = "github.com/acme/shop"
 COMMIT = "51c0de" + "0" * 34
 LOG = sha256(b"made, packed, done").hexdigest()
+AUTHOR, COMMITTER, REVIEWER, ADMIN = "person:author", "person:committer", "person:reviewer", "person:admin"
+WORKFLOWS = ".github/workflows/"
 PARAMETERS = ("workflow.path", "workflow.ref", "workflow.repository")
 
 
@@ -140,6 +144,45 @@ def document() -> dict[str, Any]:
     }
 
 
+REVIEW_RULES: list[dict[str, Any]] = [
+    {
+        "id": "SRC-3",
+        "type": "source.protection",
+        "control": "source",
+        "level": "minimum",
+        "collectors": ["forge"],
+        "refs": ["refs/heads/main"],
+    },
+    {
+        "id": "SRC-4",
+        "type": "source.reviewers",
+        "control": "source",
+        "level": "better",
+        "collectors": ["forge"],
+        "min": 2,
+    },
+    {"id": "SRC-5", "type": "source.owners", "control": "source", "level": "better", "collectors": ["forge"]},
+    {
+        "id": "SRC-6",
+        "type": "source.workflow-files",
+        "control": "source",
+        "level": "better",
+        "collectors": ["forge"],
+        "paths": [WORKFLOWS],
+    },
+    {"id": "SRC-7", "type": "source.workflow", "control": "source", "level": "strong", "collectors": ["forge"]},
+    {
+        "id": "SRC-8",
+        "type": "source.admin-review",
+        "control": "source",
+        "level": "strong",
+        "collectors": ["forge"],
+        "min": 1,
+    },
+]
+"""What `document` leaves out: the rules over review records."""
+
+
 def further_rules() -> list[dict[str, Any]]:
     """One rule of each type that `document` does not use."""
     return [
@@ -161,6 +204,7 @@ def further_rules() -> list[dict[str, Any]]:
             "level": "strong",
             "secrets": {"allow": []},
         },
+        *copy.deepcopy(REVIEW_RULES),
     ]
 
 
@@ -261,6 +305,41 @@ def reviewed(name: str = "source", *, key: str | None = "source", **changes: Any
     return replace(item, **changes)
 
 
+def approval(reviewer: str = REVIEWER, **changes: Any) -> Review:
+    return replace(Review(reviewer=reviewer, commit=COMMIT, decision="approved", role="write"), **changes)
+
+
+def protected(**changes: Any) -> ProtectedRef:
+    item = ProtectedRef(ref="refs/heads/main", by_request=True, force_push=False, deletion=False, includes_admins=True)
+    return replace(item, **changes)
+
+
+def owned(**changes: Any) -> OwnedFiles:
+    return replace(OwnedFiles(paths=(WORKFLOWS,), owners=(REVIEWER,), changed=True), **changes)
+
+
+def recorded(name: str = "record", *, key: str | None = "source", **changes: Any) -> ReviewRecord:
+    """A review record that satisfies every rule of the source control."""
+    placing = taken(changes)
+    item = ReviewRecord(
+        origin=origin(name, key=key, **{"bound": "source", **placing}),
+        collector="forge",
+        verifier="https://dev.invalid/source",
+        repository=REPOSITORY,
+        commit=COMMIT,
+        tree=None,
+        by_tree=False,
+        authors=(AUTHOR, COMMITTER),
+        reviews=(approval(), approval(ADMIN, role="admin")),
+        protected=(protected(),),
+        owners_enforced=True,
+        owned=(owned(),),
+        merged_by=COMMITTER,
+        bypassed=False,
+    )
+    return replace(item, **changes)
+
+
 def ran(name: str = "tests", *, key: str | None = "builder", **changes: Any) -> TestResult:
     placing = taken(changes)
     item = TestResult(
@@ -302,7 +381,7 @@ def kept(name: str = "log", *, kind: str = "build-log", submitter: str = "robot:
 
 def good() -> tuple[Item, ...]:
     """Evidence that satisfies every rule of `document`."""
-    return (built(), reviewed(), ran(), scanned(), inventory())
+    return (built(), reviewed(), ran(), scanned(), inventory(), recorded())
 
 
 def facts(

@@ -80,8 +80,9 @@ VALUES: dict[str, Any] = {
     "collectors": ["forge"],
     "properties": ["SLSA_SOURCE_TWO_PARTY_REVIEWED"],
     "min": 1,
-    "onHeadCommit": True,
-    "authorMayApprove": False,
+    "includesAdmins": True,
+    "paths": ["deploy/"],
+    "reusable": [f"https://x.invalid/a/b@{'0' * 40}"],
     "scanners": ["grype"],
     "deny": {"critical": 0},
     "formats": ["spdx"],
@@ -129,9 +130,9 @@ def test_exactly_the_parameters_described_as_required_are_required(kind: RuleTyp
         rule = {key: value for key, value in full.items() if key != name}
         if parameter.required:
             with pytest.raises(PolicyError, match="is missing"):
-                parse_policy(with_rule(rule))
+                parse_policy(with_rule({**rule, "level": "minimum"}))
         else:
-            parse_policy(with_rule(rule))
+            parse_policy(with_rule({**rule, "level": "minimum"}))
 
 
 def test_the_page_holds_every_rule_and_parameter_once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 
 from policy.patterns import compiled, matches
 from policy.rules import RULES
-from policy.rules.source import SOURCE_LEVELS
+from policy.rules.source.reviews import SOURCE_LEVELS
 from policy.sense import Direction, Kind, Sense, covers_name, covers_pattern, steps, weakened
 
 ACCEPTS = Sense(kind=Kind.ACCEPTS)
