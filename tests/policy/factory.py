@@ -408,6 +408,7 @@ def facts(
             scans=tuple(item for item in items if isinstance(item, VulnerabilityScan)),
             sboms=tuple(item for item in items if isinstance(item, Sbom)),
             documents=tuple(item for item in items if isinstance(item, Document)),
+            reviews=tuple(item for item in items if isinstance(item, ReviewRecord)),
         ),
         ledger=ledger,
     )

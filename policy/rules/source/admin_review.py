@@ -11,13 +11,13 @@ from policy.rules.source.change import (
     EVIDENCE,
     KNOW_THEM,
     SUPPLY,
-    UNMAPPED,
     read_change,
     reviewers,
     too_few,
 )
 from policy.schema import Section
 from policy.sense import Kind, Sense
+from policy.separation import UNMAPPED
 from policy.trust import Trust
 
 

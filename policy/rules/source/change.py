@@ -18,9 +18,9 @@ from policy.review_facts import Review
 from policy.rule import Case, Judgement, Parameter, failed, unknown
 from policy.rules.source.join import join
 from policy.sense import Kind, Sense
+from policy.separation import UNMAPPED
 from policy.wording import listed, quote
 
-UNMAPPED: Final = "unmapped"
 KNOW_THEM: Final = (
     "the security team adds this person's e-mail address or login to the access document: signer access activate ACCESS"
 )

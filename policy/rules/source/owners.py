@@ -13,13 +13,13 @@ from policy.rules.source.change import (
     EVIDENCE,
     KNOW_THEM,
     SUPPLY,
-    UNMAPPED,
     Change,
     read_change,
     reviewers,
 )
 from policy.schema import Section
 from policy.sense import Kind, Sense
+from policy.separation import UNMAPPED
 from policy.trust import Trust
 from policy.wording import listed, quote
 
