@@ -82,6 +82,13 @@ ROBOT = "robot:ci"
 SUBJECT = Subject.of("shop.tar", {"sha256": "9c" * 32})
 START = 20.0
 
+TEAM = """\
+  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: reviewer, emails: [reviewer@dev.invalid]}
+  - {id: maintainer, emails: [maintainer@dev.invalid]}
+"""
+"""Whom the review records of the demo pipeline name, as the access document knows them."""
+
 ACCESS = """\
 schema: signing-access/v1
 metadata: {name: access, version: %d}
