@@ -22,6 +22,7 @@ from policy.about_policy import about_the_policy
 from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.document import Environment, Policy
 from policy.facts import (
+    ArtifactSignature,
     Document,
     EvidenceFacts,
     Facts,
@@ -32,6 +33,7 @@ from policy.facts import (
     SourceItem,
     SourceSummary,
     TestResult,
+    Vex,
     VulnerabilityScan,
 )
 from policy.release import Release
@@ -159,6 +161,8 @@ def _evidence(items: Iterable[Item]) -> EvidenceFacts:
         sboms=tuple(kinds.get(Sbom, ())),
         documents=tuple(kinds.get(Document, ())),
         reviews=tuple(kinds.get(ReviewRecord, ())),
+        signatures=tuple(kinds.get(ArtifactSignature, ())),
+        vex=tuple(kinds.get(Vex, ())),
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 
+from policy.artifact_facts import Licence, VexStatement
 from policy.ledger_facts import LedgerFacts
 from policy.review_facts import OwnedFiles, ProtectedRef, Review
 
@@ -187,11 +188,35 @@ class VulnerabilityScan:
     database_updated: datetime | None
     finished: datetime | None
     vulnerabilities: tuple[Vulnerability, ...]
+    tells_fixes: bool = False
+    """Whether a vulnerability without `fix` has none: a scanner's own report tells, in-toto vulns cannot."""
+    first_received: datetime | None = None
+    """When the ledger first received these bytes, set by the custodian alone; the judged instant for new ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vex:
+    """OpenVEX: one document's statements about the same requested subjects."""
+
+    origin: Origin
+    author: str | None
+    """Name of the trusted author entry; None when the key is trusted for something else only."""
+    made: datetime
+    statements: tuple[VexStatement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactSignature:
+    """A signature over nothing but the digest, as cosign makes one."""
+
+    origin: Origin
+    signer: str | None
+    """Name of the trusted signer entry; None when the key is trusted for something else only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sbom:
-    """SPDX (and later CycloneDX): the dependency inventory."""
+    """SPDX or CycloneDX: the dependency inventory."""
 
     origin: Origin
     producer: str | None
@@ -199,6 +224,9 @@ class Sbom:
     format: Literal["spdx", "cyclonedx"]
     version: str
     components: int
+    undigested: int | None = None
+    """How many components carry no digest; None when not told."""
+    licences: tuple[Licence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +251,8 @@ class EvidenceFacts:
     sboms: tuple[Sbom, ...] = ()
     documents: tuple[Document, ...] = ()
     reviews: tuple[ReviewRecord, ...] = ()
+    signatures: tuple[ArtifactSignature, ...] = ()
+    vex: tuple[Vex, ...] = ()
 
     def items(self) -> Iterator[Item]:
         """Every item of every kind."""
@@ -232,7 +262,7 @@ class EvidenceFacts:
 
 SourceItem = SourceSummary | ReviewRecord
 """What speaks of a commit, and counts only through the source join."""
-Item = Provenance | SourceSummary | TestResult | VulnerabilityScan | Sbom | Document | ReviewRecord
+Item = Provenance | SourceItem | TestResult | VulnerabilityScan | Sbom | Document | ArtifactSignature | Vex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,9 @@ def retrust(facts: Facts, *, old: Trust, new: Trust) -> tuple[Facts, str]:
     rebound = replace(
         joined, sources=tuple(_joined(joined, joined.sources)), reviews=tuple(_joined(joined, joined.reviews))
     )
-    return replace(facts, evidence=rebound), "; ".join(missing)
+    personal = (names.keys.get(name) for name in facts.ledger.personal_keys)
+    ledger = replace(facts.ledger, personal_keys=tuple(sorted(name for name in personal if name is not None)))
+    return replace(facts, evidence=rebound, ledger=ledger), "; ".join(missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ ROOMS: Mapping[str, str] = {
     "signer.domain": FLOOR,
     # bytes and mathematics, no I/O
     "signer.formats": f"{FLOOR} signer.formats signer.custodian.commands policy.facts policy.review_facts"
-    " policy.decision cryptography msgspec jiter pybase64 rfc8785",
+    " policy.artifact_facts policy.decision policy.licence cryptography msgspec jiter packaging pybase64 rfc8785",
     "signer.tlog": f"{FLOOR} {MATHS} cryptography",
     # who asks, and whether the proof is genuine
     "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",

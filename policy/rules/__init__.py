@@ -8,7 +8,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from policy.rule import RuleType
+from policy.rules.artifact.digest import DIGEST
+from policy.rules.artifact.inventory_digests import DIGESTS
+from policy.rules.artifact.licences import LICENCES
+from policy.rules.artifact.provenance import ORIGIN
 from policy.rules.artifact.sbom import SBOM
+from policy.rules.artifact.signature import SIGNATURE
 from policy.rules.artifact.vulnerabilities import VULNERABILITIES
 from policy.rules.build.described import DESCRIBED
 from policy.rules.build.identity import BUILD_IDENTITY
@@ -48,7 +53,12 @@ _ALL: Final[tuple[RuleType[Any], ...]] = (
     LOG,
     SECRETS,
     TESTS,
+    DIGEST,
     SBOM,
+    DIGESTS,
+    LICENCES,
+    ORIGIN,
+    SIGNATURE,
     VULNERABILITIES,
     HUMAN,
     CHECKLIST,

@@ -37,6 +37,8 @@ ENTRIES: Final[Mapping[str, str]] = types.MappingProxyType(
         "scanner": "scanners",
         "tester": "testers",
         "producer": "producers",
+        "signer": "signers",
+        "author": "authors",
     }
 )
 """Field of an item that names its trust entry → the part of `trust` with these entries."""

@@ -23,12 +23,13 @@ from policy.engine import evaluate
 from policy.facts import Document, EvidenceFacts, Facts, Item, SourceItem
 from policy.rule import Rule
 from policy.schema import PolicyError
-from policy.sense import Kind, Sense, weakened
+from policy.sense import Kind, Sense
 from policy.testing.fixture import ENTRIES, NOBODY
 from policy.testing.holds import as_held, ledger_mutants
 from policy.testing.run import Ran, outcomes, run_trial
 from policy.testing.suite import Trial
 from policy.trust import ISOLATION
+from policy.weakened import weakened
 
 _MOMENT: Final = timedelta(seconds=1)
 _AGE: Final = Sense(kind=Kind.AGE)

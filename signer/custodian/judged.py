@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from policy.facts import (
@@ -21,6 +22,7 @@ from policy.facts import (
     RequestFacts,
     ReviewRecord,
     SubjectFact,
+    VulnerabilityScan,
 )
 from policy.ledger_facts import LedgerFacts
 from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
@@ -186,6 +188,7 @@ def make_facts(
     principal: str,
     persons: Callable[[str], str],
     ledger: LedgerFacts,
+    first_received: Callable[[str], datetime],
 ) -> Facts:
     """The facts of the evidence as web states them, beside those of the ledger; raises Malformed."""
     received = {digest: position for position, digest in enumerate(considered.digests, start=1)}
@@ -200,7 +203,10 @@ def make_facts(
         return replace(stated, received=received[stated.digest], submitter=submitters.get(stated.digest, principal))
 
     def item_of(item: Any) -> Any:
-        return replace(item, origin=origin_of(item.origin), **_renamed(item, persons))
+        changes: dict[str, Any] = {"origin": origin_of(item.origin), **_renamed(item, persons)}
+        if isinstance(item, VulnerabilityScan):
+            changes["first_received"] = first_received(item.origin.digest)
+        return replace(item, **changes)
 
     evidence = EvidenceFacts(
         **{

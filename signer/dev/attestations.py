@@ -16,7 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.domain.subject import Subject
-from signer.formats import build_context, provenance, review_record, spdx, test_result, vsa, vulns
+from signer.formats import (
+    build_context,
+    provenance,
+    review_record,
+    spdx,
+    test_result,
+    vsa,
+    vulns,
+)
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import IN_TOTO, encode_envelope, pae
 from signer.formats.rfc3339 import format_time
@@ -58,8 +66,12 @@ def provenance_statement(
     triggered_by: str | None = None,
     secrets: Sequence[str] | None = (),
     log: bytes | None = b"made, packed, done\n",
+    dependencies: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """SLSA provenance v1 in GitHub's shape; `parameters` are further external parameters, `log` is the build's log."""
+    """SLSA provenance v1 in GitHub's shape; `parameters` are further external parameters, `log` is the build's log.
+
+    `dependencies` are resolved beside the source.
+    """
     metadata = {
         "invocationId": f"https://{repository}/actions/runs/1/attempts/1",
         "startedOn": format_time(finished - timedelta(minutes=4)),
@@ -78,7 +90,10 @@ def provenance_statement(
                 "buildType": build_type,
                 "externalParameters": {"workflow": workflow_parameter, **(parameters or {})},
                 **internal,
-                "resolvedDependencies": [{"uri": f"git+https://{repository}@{ref}", "digest": {"gitCommit": commit}}],
+                "resolvedDependencies": [
+                    {"uri": f"git+https://{repository}@{ref}", "digest": {"gitCommit": commit}},
+                    *dependencies,
+                ],
             },
             "runDetails": {"builder": {"id": builder_id}, "metadata": metadata, "byproducts": logs},
         },
@@ -217,8 +232,10 @@ def scan_statement(
     )
 
 
-def sbom_statement(subjects: Sequence[Subject], *, created: datetime, packages: Sequence[str] = ("shop",)) -> bytes:
-    """An SPDX 2.3 document with the named packages."""
+def sbom_statement(
+    subjects: Sequence[Subject], *, created: datetime, packages: Sequence[str] = ("shop",), licence: str = "Apache-2.0"
+) -> bytes:
+    """An SPDX 2.3 document with the named packages, all under one licence and with checksums of their names."""
     return build_statement(
         subjects,
         predicate_type=f"{spdx.PREDICATE_TYPE}/v2.3",
@@ -230,7 +247,13 @@ def sbom_statement(subjects: Sequence[Subject], *, created: datetime, packages: 
             "documentNamespace": f"https://dev.invalid/sbom/{subjects[0].sha256}",
             "creationInfo": {"created": format_time(created)[:19] + "Z", "creators": ["Tool: demo"]},
             "packages": [
-                {"SPDXID": f"SPDXRef-{number}", "name": name, "downloadLocation": "NOASSERTION"}
+                {
+                    "SPDXID": f"SPDXRef-{number}",
+                    "name": name,
+                    "downloadLocation": "NOASSERTION",
+                    "licenseConcluded": licence,
+                    "checksums": [{"algorithm": "SHA256", "checksumValue": sha256_hex(name.encode())}],
+                }
                 for number, name in enumerate(packages)
             ],
         },

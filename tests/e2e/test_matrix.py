@@ -23,6 +23,7 @@ from policy.library import Level, render
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import Activate, Done
 from signer.dev import attestations
+from signer.dev.artifact_attestations import signature_statement
 from signer.dev.attestations import DEVELOPER, MAINTAINER, REVIEWER
 from signer.dev.certificates import load_key, public_pem
 from signer.domain.digest import Digest
@@ -36,6 +37,17 @@ from tests.e2e.running import Ran, Running, running
 LEVELS: tuple[Level, ...] = get_args(Level)
 Evidence = Mapping[str, Mapping[str, Any]]
 """Attestation → arguments of the function in `signer.dev.attestations` that states it."""
+
+
+WEAKER = "https://dev.invalid/weaker-builder"
+"""A builder that each ready policy trusts as well, and whose isolation is one step below what its level needs."""
+ABSENT = {"absent": True}
+BELOW: Mapping[Level, Mapping[str, Any]] = {
+    "minimum": {"isolation": "shared", "broadAccess": True},
+    "better": {"isolation": "shared"},
+    "strong": {"isolation": "ephemeral"},
+}
+"""What the weaker builder is like beside the ready policy of each level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,55 @@ SOURCE = (
         by={"SRC-8": "0 of 1 independent approvals of the head commit by administrators"},
     ),
 )
-CELLS = SOURCE
+BUILD = (
+    Cell(
+        control="build",
+        level="minimum",
+        enough={"provenance": {"dependencies": [{"uri": "https://dev.invalid/tool"}]}},
+        lost={"provenance": {"builder_id": WEAKER}},
+        by={"BLD-2": "the builder has broad access"},
+        missing=("BLD-4",),
+    ),
+    Cell(
+        control="build",
+        level="better",
+        enough={"provenance": {"log": None, "secrets": None}},
+        lost={"provenance": {"builder_id": WEAKER}},
+        by={"BLD-2": "the builder is shared"},
+        missing=("BLD-6", "BLD-7"),
+    ),
+    Cell(
+        control="build",
+        level="strong",
+        lost={"provenance": {"builder_id": WEAKER}},
+        by={"BLD-2": "the builder is ephemeral"},
+    ),
+)
+ARTIFACT = (
+    Cell(
+        control="artifact",
+        level="minimum",
+        enough={"scan": ABSENT, "signature": ABSENT},
+        lost={"sbom": {"packages": []}},
+        by={"SBM-1": "the SBOM lists 0 components"},
+        missing=("VUL-1",),
+    ),
+    Cell(
+        control="artifact",
+        level="better",
+        enough={"scan": {"vulnerabilities": [("CVE-2026-1", "medium")]}, "signature": ABSENT},
+        lost={"scan": {"vulnerabilities": [("CVE-2026-2", "high")]}},
+        by={"VUL-1": "CVE-2026-2"},
+        missing=("ART-3", "VUL-1"),
+    ),
+    Cell(
+        control="artifact",
+        level="strong",
+        lost={"signature": ABSENT},
+        by={"ART-3": "no verified signature of this digest"},
+    ),
+)
+CELLS = (*SOURCE, *BUILD, *ARTIFACT)
 
 
 @dataclass(slots=True)
@@ -115,6 +175,7 @@ class Factory:
         def made(name: str, **arguments: Any) -> dict[str, Any]:
             for change in changes:
                 arguments.update(change.get(name, {}))
+            arguments.pop("absent", None)
             return arguments
 
         statements = {
@@ -128,11 +189,13 @@ class Factory:
             "tests": attestations.suite_statement(subjects, **made("tests")),
             "scan": attestations.scan_statement(subjects, **made("scan", finished=now - timedelta(minutes=5))),
             "sbom": attestations.sbom_statement(subjects, **made("sbom", created=now)),
+            "signature": signature_statement(subjects),
         }
         keys = {"scan": "scanner", "source": "source", "review": "source"}
         return {
             name: attestations.attest(statement, self.authority.key(keys.get(name, "builder")))
             for name, statement in statements.items()
+            if not any(change.get(name) == ABSENT for change in changes)
         }
 
 
@@ -150,18 +213,25 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 
 def ready(authority: Running, level: Level) -> bytes:
-    """The ready policy of a level, under the level's name."""
+    """The ready policy of a level, under the level's name, with a weaker builder beside its own."""
     keys = {name: public_pem(authority.key(name)).decode() for name in ("builder", "scanner", "source")}
-    return render(
-        level,
-        name=level,
-        builder_id=attestations.BUILDER_ID,
-        builder_key=keys["builder"],
-        scanner_key=keys["scanner"],
-        source_key=keys["source"],
-        source_verifier=attestations.VERIFIER_ID,
-        repository=attestations.REPOSITORY,
+    document = yaml.safe_load(
+        render(
+            level,
+            name=level,
+            builder_id=attestations.BUILDER_ID,
+            builder_key=keys["builder"],
+            scanner_key=keys["scanner"],
+            source_key=keys["source"],
+            source_verifier=attestations.VERIFIER_ID,
+            repository=attestations.REPOSITORY,
+        )
     )
+    builders, weaker = document["trust"]["builders"], BELOW[level]
+    builders["weaker"] = {**builders["builder"], "id": WEAKER, "network": "open", **weaker}
+    document["rules"][0]["builders"] = ["builder", "weaker"]
+    assert document["rules"][0]["type"] == "build.provenance"
+    return json.dumps(document).encode()
 
 
 def activate(authority: Running, documents: Sequence[tuple[str, int, bytes]]) -> None:

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from policy.artifact_facts import Licence, VexStatement
 from policy.decision import Decision, Finding
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import (
+    ArtifactSignature,
     Bound,
     Document,
     EvidenceFacts,
@@ -27,6 +29,7 @@ from policy.facts import (
     SourceSummary,
     SubjectFact,
     TestResult,
+    Vex,
     Vulnerability,
     VulnerabilityScan,
 )
@@ -181,6 +184,11 @@ REVIEW_RULES: list[dict[str, Any]] = [
     },
 ]
 """What `document` leaves out: the rules over review records."""
+FURTHER_TRUST: dict[str, Any] = {
+    "signers": {"release": {"key": "builder"}},
+    "authors": {"appsec": {"key": "source"}},
+}
+"""What `further_rules` and parameters that `document` does not use rest on."""
 
 
 def further_rules() -> list[dict[str, Any]]:
@@ -195,6 +203,24 @@ def further_rules() -> list[dict[str, Any]]:
             "level": "better",
             "buildTypes": [BUILD_TYPE],
             "parameters": {"allow": list(PARAMETERS)},
+        },
+        {"id": "ART-1", "type": "artifact.digest", "control": "artifact", "level": "minimum"},
+        {"id": "ART-2", "type": "artifact.provenance", "control": "artifact", "level": "strong"},
+        {
+            "id": "ART-3",
+            "type": "artifact.signature",
+            "control": "artifact",
+            "level": "strong",
+            "signers": ["release"],
+        },
+        {"id": "SBM-2", "type": "sbom.digests", "control": "artifact", "level": "strong"},
+        {
+            "id": "LIC-1",
+            "type": "sbom.licences",
+            "control": "artifact",
+            "level": "better",
+            "allow": ["MIT"],
+            "deny": ["SSPL-1.0"],
         },
         {"id": "BLD-6", "type": "build.log", "control": "build", "level": "strong"},
         {
@@ -216,6 +242,7 @@ def encode(value: dict[str, Any]) -> bytes:
 def policy(*only: str, **changes: Any) -> Policy:
     """The policy `demo`; `only` names the rules kept, `changes` are keys of the first of them (None removes one)."""
     value = copy.deepcopy(document())
+    value["trust"].update(FURTHER_TRUST)
     if only:
         by_id = {rule["id"]: rule for rule in (*value["rules"], *further_rules())}
         value["rules"] = [by_id[name] for name in only]
@@ -365,9 +392,38 @@ def vulnerability(severity: Any, *, name: str = "CVE-2026-40021", score: int | N
     return Vulnerability(id=name, severity=severity, score=score)
 
 
+def signed(name: str = "signature", *, key: str | None = "builder", **changes: Any) -> ArtifactSignature:
+    placing = taken(changes)
+    item = ArtifactSignature(origin=origin(name, key=key, **placing), signer="release")
+    return replace(item, **changes)
+
+
+def dismissal(
+    *ids: str,
+    status: Any = "not_affected",
+    justification: str | None = "vulnerable_code_not_present",
+    packages: tuple[str, ...] = (),
+) -> VexStatement:
+    return VexStatement(ids=ids, status=status, justification=justification, packages=packages)
+
+
+def vex(*statements: VexStatement, name: str = "vex", key: str | None = "source", **changes: Any) -> Vex:
+    placing = taken(changes)
+    item = Vex(origin=origin(name, key=key, **placing), author="appsec", made=ago(hours=2), statements=statements)
+    return replace(item, **changes)
+
+
 def inventory(name: str = "sbom", *, key: str | None = "builder", **changes: Any) -> Sbom:
     placing = taken(changes)
-    item = Sbom(origin=origin(name, key=key, **placing), producer="ci", format="spdx", version="2.3", components=42)
+    item = Sbom(
+        origin=origin(name, key=key, **placing),
+        producer="ci",
+        format="spdx",
+        version="2.3",
+        components=42,
+        undigested=0,
+        licences=(Licence(expression="MIT", components=42, example="flask"),),
+    )
     return replace(item, **changes)
 
 
@@ -381,7 +437,7 @@ def kept(name: str = "log", *, kind: str = "build-log", submitter: str = "robot:
 
 def good() -> tuple[Item, ...]:
     """Evidence that satisfies every rule of `document`."""
-    return (built(), reviewed(), ran(), scanned(), inventory(), recorded())
+    return (built(), reviewed(), ran(), scanned(), inventory(), recorded(), signed())
 
 
 def facts(
@@ -409,6 +465,8 @@ def facts(
             sboms=tuple(item for item in items if isinstance(item, Sbom)),
             documents=tuple(item for item in items if isinstance(item, Document)),
             reviews=tuple(item for item in items if isinstance(item, ReviewRecord)),
+            signatures=tuple(item for item in items if isinstance(item, ArtifactSignature)),
+            vex=tuple(item for item in items if isinstance(item, Vex)),
         ),
         ledger=ledger,
     )

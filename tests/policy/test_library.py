@@ -40,6 +40,7 @@ def fitted(*items: Item) -> tuple[Item, ...]:
         "producer": "builder",
         "scanner": "scanner",
         "collector": "source",
+        "signer": "builder",
     }
     renamed = []
     for item in items:

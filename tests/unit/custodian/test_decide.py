@@ -39,7 +39,7 @@ from signer.formats.spki import keyid, load_spki, spki_pem, verify_signature
 from signer.formats.strict_json import parse_object
 from signer.formats.vsa import parse_vsa
 from signer.ledger import leaves
-from tests.authority import ORIGIN, access_document, demo_policy, subject
+from tests.authority import ORIGIN, SUBJECT, access_document, demo_policy, subject
 from tests.unit.custodian.world import NOW, World, idempotency
 
 
@@ -497,6 +497,26 @@ def test_the_order_of_receipt_and_the_submitter_are_the_ledgers_not_the_callers(
     facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
     (origin,) = (each.origin for each in facts.evidence.provenance)
     assert (origin.received, origin.submitter) == (1, "robot:ci")
+
+
+def test_the_time_of_first_receipt_is_the_ledgers_not_the_callers(world: World) -> None:
+    """Grace is counted from it: a scan that was kept yesterday is not new because it is sent again today."""
+    evidence = world.evidence()
+    early = world.judge([evidence[3]])
+    world.ask(KeepEvidence(request_id="0" * 32, principal="robot:ci", policy="demo", items=early.new))
+    kept_at = world.clock.now()
+    world.clock.move(3600)
+    command = world.decide(evidence=evidence)
+    lying = tuple(replace(each, first_received=NOW + timedelta(days=1)) for each in command.judge.facts.scans)
+    world.ask(with_judge(command, facts=replace(command.judge.facts, scans=lying)))
+    facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
+    assert [each.first_received for each in facts.evidence.scans] == [kept_at]
+    new = attestations.attest(
+        attestations.scan_statement([SUBJECT], finished=NOW - timedelta(minutes=1)), world.signers["scanner"]
+    )
+    world.ask(world.decide(evidence=(*evidence, new)))
+    facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
+    assert [each.first_received for each in facts.evidence.scans] == [kept_at, world.clock.now()]
 
 
 def test_a_builder_key_with_which_a_person_approves_is_named_in_the_facts_and_denied(world: World) -> None:
