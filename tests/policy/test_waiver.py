@@ -189,6 +189,15 @@ def test_a_stale_scan_is_not_excused_with_its_vulnerability() -> None:
     assert decide(waiver(), items=items).verdict is Verdict.DENY
 
 
+def test_an_unrated_vulnerability_and_a_missing_date_are_not_excused_with_a_failure() -> None:
+    unrated = vulnerability("unknown", name=OTHER_CVE)
+    items = (*good()[:3], scanned(vulnerabilities=(vulnerability("high"), unrated)), good()[4])
+    assert decide(waiver(), items=items).verdict is Verdict.DENY
+    both = waiver(offenders=(Offender(id=OTHER_CVE), Offender(id=CVE)))
+    assert decide(both, items=items).verdict is Verdict.ALLOW
+    assert decide(waiver(), items=vulnerable(database_updated=None)).verdict is Verdict.DENY
+
+
 def test_what_a_second_scan_found_is_not_excused_with_the_first() -> None:
     twin = scanned("twin", vulnerabilities=(vulnerability("critical", name=OTHER_CVE),))
     items = (*vulnerable(), twin)

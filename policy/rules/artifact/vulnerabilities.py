@@ -110,6 +110,11 @@ def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, gr
     ]
     late = dict(_time_faults(demand, item, scanner, case))
     faults = (*over, *late.values())
+    times = {"scan-undated": item.finished, "database-undated": item.database_updated}
+    undated = [name for name, time in times.items() if time is None]
+    unrated = counts.get(UNRATED, [])
+    # Also what would be unknown were there no failure: a waiver for the failure must not hide it.
+    unsettled = rated[UNRATED] if len(unrated) > demand.deny[UNRATED] else []
     if faults:
         return failed(
             listed(faults),
@@ -118,19 +123,18 @@ def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, gr
             remedy=""
             if over
             else "the scan job scans this digest again with a current database: signer sign --evidence SCAN",
-            offenders=_offenders((each for name in worst_ones for each in rated[name]), late),
+            offenders=_offenders(
+                (*(each for name in worst_ones for each in rated[name]), *unsettled), (*late, *undated)
+            ),
         )
-    times = {"scan-undated": item.finished, "database-undated": item.database_updated}
-    undated = [name for name, time in times.items() if time is None]
-    unrated = counts.get(UNRATED, [])
-    if len(unrated) > demand.deny[UNRATED]:
+    if unsettled:
         return unknown(
             f"{len(unrated)} vulnerabilities carry no severity ({listed(sorted(unrated))})",
             refusing,
             found=found,
             bound="subject",
             remedy="the scan job scans this digest again with a database that rates them: signer sign --evidence SCAN",
-            offenders=_offenders(rated[UNRATED], undated),
+            offenders=_offenders(unsettled, undated),
         )
     if undated:
         missing = "when it ended" if item.finished is None else "when its database was updated"
