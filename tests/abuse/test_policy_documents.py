@@ -15,6 +15,7 @@ from policy.engine import evaluate
 from policy.patterns import matches
 from signer.custodian.commands import MAX_FRAME, Activate
 from signer.formats.canonical import sha256_hex
+from signer.ledger.leaves import Refusal, decode_leaf
 from tests.abuse.stack import Stack
 from tests.policy import factory
 
@@ -27,7 +28,10 @@ def activate(stack: Stack, data: bytes, *, owners: int = 2, number: int = 2) -> 
         Activate(principal="operator:0", document="policy", data=data, signatures=signatures), admin=True
     )
     assert type(reply).__name__ == "Failed", reply
-    assert stack.size() == before, "it left a leaf"
+    assert stack.size() == before + 1, "a refusal is one leaf, and no other is written"
+    leaf = decode_leaf(stack.authority.reader().leaf(before))
+    assert isinstance(leaf, Refusal)
+    assert (leaf.digest, leaf.reason) == (sha256_hex(data), reply.code)
     return reply.family, reply.code, reply.detail
 
 
