@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""More statements about an artifact for demonstrations and tests: its signature, and a scanner's own report."""
+"""More statements about an artifact for demonstrations and tests: its signature, VEX, and a scanner's own report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from signer.dev.attestations import SCANNER_URI
 from signer.domain.subject import Subject
-from signer.formats import artifact_signature, cosign_vuln
+from signer.formats import artifact_signature, cosign_vuln, openvex
 from signer.formats.rfc3339 import format_time
 from signer.formats.statement import build_statement
 
@@ -16,6 +16,31 @@ from signer.formats.statement import build_statement
 def signature_statement(subjects: Sequence[Subject]) -> bytes:
     """What cosign v3 signs for an artifact: its digest and nothing more."""
     return build_statement(subjects, predicate_type=artifact_signature.PREDICATE_TYPE, predicate={})
+
+
+def vex_statement(
+    subjects: Sequence[Subject],
+    *,
+    made: datetime,
+    vulnerability: str,
+    status: str = "not_affected",
+    justification: str = "vulnerable_code_not_present",
+) -> bytes:
+    """An OpenVEX document with one statement."""
+    return build_statement(
+        subjects,
+        predicate_type=f"{openvex.PREDICATE_TYPE}/v0.2.0",
+        predicate={
+            "@context": "https://openvex.dev/ns/v0.2.0",
+            "@id": f"https://dev.invalid/vex/{vulnerability}",
+            "author": "dev",
+            "timestamp": format_time(made),
+            "version": 1,
+            "statements": [
+                {"vulnerability": {"name": vulnerability}, "status": status, "justification": justification}
+            ],
+        },
+    )
 
 
 def report_statement(

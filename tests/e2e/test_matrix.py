@@ -23,7 +23,7 @@ from policy.library import Level, render
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import Activate, Done
 from signer.dev import attestations
-from signer.dev.artifact_attestations import signature_statement
+from signer.dev.artifact_attestations import signature_statement, vex_statement
 from signer.dev.attestations import DEVELOPER, MAINTAINER, REVIEWER
 from signer.dev.certificates import load_key, public_pem
 from signer.domain.digest import Digest
@@ -176,6 +176,7 @@ class Factory:
             for change in changes:
                 arguments.update(change.get(name, {}))
             arguments.pop("absent", None)
+            arguments.pop("by", None)
             return arguments
 
         statements = {
@@ -190,8 +191,11 @@ class Factory:
             "scan": attestations.scan_statement(subjects, **made("scan", finished=now - timedelta(minutes=5))),
             "sbom": attestations.sbom_statement(subjects, **made("sbom", created=now)),
             "signature": signature_statement(subjects),
+            "vex": vex_statement(subjects, **made("vex", made=now, vulnerability="CVE-2026-9")),
         }
-        keys = {"scan": "scanner", "source": "source", "review": "source"}
+        keys = {"scan": "scanner", "source": "source", "review": "source", "vex": "source"}
+        for change in changes:
+            keys.update({name: each["by"] for name, each in change.items() if "by" in each})
         return {
             name: attestations.attest(statement, self.authority.key(keys.get(name, "builder")))
             for name, statement in statements.items()
@@ -229,6 +233,10 @@ def ready(authority: Running, level: Level) -> bytes:
     )
     builders, weaker = document["trust"]["builders"], BELOW[level]
     builders["weaker"] = {**builders["builder"], "id": WEAKER, "network": "open", **weaker}
+    document["trust"]["authors"] = {"appsec": {"key": "source"}}
+    for rule in document["rules"]:
+        if rule["type"] == "vulns.threshold":
+            rule["vex"] = ["appsec"]
     document["rules"][0]["builders"] = ["builder", "weaker"]
     assert document["rules"][0]["type"] == "build.provenance"
     return json.dumps(document).encode()
@@ -291,6 +299,27 @@ def test_the_next_level_says_what_is_missing(factory: Factory, cell: Cell) -> No
     ran = factory.ask(above, cell.enough)
     assert ran.code in (10, 12), ran.err
     assert {rule for rule, finding in stopping(ran).items() if finding["control"] == cell.control} == {*cell.missing}
+
+
+# What an author of VEX says
+
+
+VULNERABLE: Evidence = {"scan": {"vulnerabilities": [("CVE-2026-9", "critical")]}}
+
+
+def test_what_a_trusted_author_dismisses_is_not_counted_and_stands_in_the_finding(factory: Factory) -> None:
+    ran = factory.ask("better", VULNERABLE, {"vex": {"by": "source"}})
+    assert ran.code == 0, ran.err
+    shown = factory.authority.signer("explain", ran.json["request_id"], "-o", "json")
+    found = {finding["rule"]: finding["found"] for finding in shown.json["decision"]["findings"]}
+    assert 'not counted: "CVE-2026-9" not_affected, vulnerable_code_not_present, by appsec' in found["VUL-1"]
+
+
+@pytest.mark.parametrize("change", [{"by": "scanner"}, {"status": "affected"}, {"justification": "we say so"}])
+def test_what_nobody_trusted_dismisses_for_a_reason_is_counted(factory: Factory, change: Mapping[str, str]) -> None:
+    ran = factory.ask("better", VULNERABLE, {"vex": {"by": "source", **change}})
+    assert ran.code == 10, ran.err
+    assert "CVE-2026-9" in stopping(ran)["VUL-1"]["title"]
 
 
 # Who counts as somebody else
