@@ -23,6 +23,8 @@ _RANK: Final = {Direction.LOOSER: 0, Direction.UNCLEAR: 1, Direction.TIGHTER: 2}
 _AGE: Final = Sense(kind=Kind.AGE)
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
+LATEST_DECIDES: Final = ("scanners", "testers", "producers", "authors")
+"""Parts of the trust whose entries make evidence of which the latest decides in some rule."""
 _READS: Final = Sense(kind=Kind.ACCEPTS, absent=(), latest=True)
 
 
@@ -145,8 +147,8 @@ def _entries(old: Document, new: Document) -> Iterator[Change]:
         for name in dict.fromkeys((*before, *after)):
             path = f"trust.{part}.{name}"
             if name not in after:
-                # Of scans and test results the latest by anyone accepted decides: one signer fewer may uncover a pass.
-                direction = Direction.UNCLEAR if part in ("scanners", "testers") else Direction.TIGHTER
+                # Where the latest by anyone accepted decides, one signer fewer may uncover a pass.
+                direction = Direction.UNCLEAR if part in LATEST_DECIDES else Direction.TIGHTER
                 yield Change(name=path, path=path, direction=direction, what="is no longer trusted")
             elif name not in before:
                 yield Change(name=path, path=path, direction=Direction.LOOSER, what="is trusted from now on")

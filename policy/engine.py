@@ -22,14 +22,18 @@ from policy.about_policy import about_the_policy
 from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.document import Environment, Policy
 from policy.facts import (
+    ArtifactSignature,
     Document,
     EvidenceFacts,
     Facts,
     Item,
     Provenance,
+    ReviewRecord,
     Sbom,
+    SourceItem,
     SourceSummary,
     TestResult,
+    Vex,
     VulnerabilityScan,
 )
 from policy.release import Release
@@ -141,7 +145,7 @@ def _groups(facts: Facts) -> list[_Group]:
 def _counts(item: Item) -> bool:
     """Whether `item` may count at all: attested, unless nobody can sign its kind, and bound as that demands (I2)."""
     attested = item.origin.attested or isinstance(item, Document)
-    return attested and item.origin.bound == ("source" if isinstance(item, SourceSummary) else "subject")
+    return attested and item.origin.bound == ("source" if isinstance(item, SourceItem) else "subject")
 
 
 def _evidence(items: Iterable[Item]) -> EvidenceFacts:
@@ -156,6 +160,9 @@ def _evidence(items: Iterable[Item]) -> EvidenceFacts:
         scans=tuple(kinds.get(VulnerabilityScan, ())),
         sboms=tuple(kinds.get(Sbom, ())),
         documents=tuple(kinds.get(Document, ())),
+        reviews=tuple(kinds.get(ReviewRecord, ())),
+        signatures=tuple(kinds.get(ArtifactSignature, ())),
+        vex=tuple(kinds.get(Vex, ())),
     )
 
 

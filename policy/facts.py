@@ -17,7 +17,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 
+from policy.artifact_facts import Licence, VexStatement
 from policy.ledger_facts import LedgerFacts
+from policy.review_facts import OwnedFiles, ProtectedRef, Review
 
 Bound = Literal["subject", "source", "none"]
 """How evidence reached the requested digest: as a subject of the statement, through the one source join
@@ -119,6 +121,33 @@ class SourceSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """A review record (SCAI, or a gittuf approval): how one commit came into a repository. None: it does not say."""
+
+    origin: Origin
+    collector: str | None
+    """Name of the trusted collector entry whose key AND id both match; None when either differs."""
+    verifier: str
+    """The id that the record states for its producer; a gittuf approval's predicate type."""
+    repository: str
+    commit: str
+    tree: str | None = None
+    """The git tree of that commit."""
+    by_tree: bool = False
+    """True: it speaks of the tree alone, and another record of a collector has to say whose tree that is."""
+    authors: tuple[str, ...] | None
+    """Persons, the committers among them."""
+    reviews: tuple[Review, ...]
+    protected: tuple[ProtectedRef, ...]
+    owners_enforced: bool | None
+    """The platform takes no change of owned files without an approval by an owner of each."""
+    owned: tuple[OwnedFiles, ...]
+    merged_by: str | None
+    bypassed: bool | None
+    """Whoever merged it went past a protection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
     """in-toto test-result v0.1."""
 
@@ -159,11 +188,35 @@ class VulnerabilityScan:
     database_updated: datetime | None
     finished: datetime | None
     vulnerabilities: tuple[Vulnerability, ...]
+    tells_fixes: bool = False
+    """Whether a vulnerability without `fix` has none: a scanner's own report tells, in-toto vulns cannot."""
+    first_received: datetime | None = None
+    """When the ledger first received these bytes, set by the custodian alone; the judged instant for new ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vex:
+    """OpenVEX: one document's statements about the same requested subjects."""
+
+    origin: Origin
+    author: str | None
+    """Name of the trusted author entry; None when the key is trusted for something else only."""
+    made: datetime
+    statements: tuple[VexStatement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactSignature:
+    """A signature over nothing but the digest, as cosign makes one."""
+
+    origin: Origin
+    signer: str | None
+    """Name of the trusted signer entry; None when the key is trusted for something else only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sbom:
-    """SPDX (and later CycloneDX): the dependency inventory."""
+    """SPDX or CycloneDX: the dependency inventory."""
 
     origin: Origin
     producer: str | None
@@ -171,6 +224,9 @@ class Sbom:
     format: Literal["spdx", "cyclonedx"]
     version: str
     components: int
+    undigested: int | None = None
+    """How many components carry no digest; None when not told."""
+    licences: tuple[Licence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +250,9 @@ class EvidenceFacts:
     scans: tuple[VulnerabilityScan, ...] = ()
     sboms: tuple[Sbom, ...] = ()
     documents: tuple[Document, ...] = ()
+    reviews: tuple[ReviewRecord, ...] = ()
+    signatures: tuple[ArtifactSignature, ...] = ()
+    vex: tuple[Vex, ...] = ()
 
     def items(self) -> Iterator[Item]:
         """Every item of every kind."""
@@ -201,7 +260,9 @@ class EvidenceFacts:
             yield from getattr(self, kind.name)
 
 
-Item = Provenance | SourceSummary | TestResult | VulnerabilityScan | Sbom | Document
+SourceItem = SourceSummary | ReviewRecord
+"""What speaks of a commit, and counts only through the source join."""
+Item = Provenance | SourceItem | TestResult | VulnerabilityScan | Sbom | Document | ArtifactSignature | Vex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from policy.document import FORMATS, MOST_OPEN_WAIVERS, MOST_RENEWALS, MOST_WAIVER_DAYS, SCHEMA, Limits
 from policy.rule import LEVELS, MODES, Parameter, RuleType
 from policy.rules import RULES
-from policy.rules.artifact.vulnerabilities import SEVERITIES, UNRATED
+from policy.rules.artifact.severity import SEVERITIES, UNRATED
 from policy.rules.deployment.approval import MAX_COUNT
 from policy.schema import MAX_ENTRIES, MAX_TEXT, NAME
 from policy.sense import Kind, Sense
@@ -143,6 +143,8 @@ def _trust() -> Schema:
         "testers": _entries(entry({})),
         "collectors": _entries(entry({"verifier": {**TEXT, "description": "verifier.id of the source VSA"}})),
         "producers": _entries(entry({})),
+        "signers": _entries(entry({})),
+        "authors": _entries(entry({})),
     }
     return _closed(parts, optional=parts)
 
@@ -177,6 +179,8 @@ def _parameter(parameter: Parameter) -> Schema:
 
 def _values(parameter: Parameter, sense: Sense) -> Schema:
     match sense.kind:
+        case Kind.ALLOWS | Kind.INSISTS:
+            return {"type": "boolean"}
         case Kind.ACCEPTS | Kind.DEMANDS:
             # A list in a mapping of its own may be empty: it says that nothing is accepted.
             return _list(TEXT, least=0 if "." in parameter.name else 1)
@@ -184,7 +188,7 @@ def _values(parameter: Parameter, sense: Sense) -> Schema:
             return {"enum": list(sense.order)}
         case Kind.LEAST | Kind.MOST:
             return {"type": "integer", "minimum": sense.least}
-        case Kind.LIMITS | Kind.COUNTS:
+        case Kind.LIMITS | Kind.COUNTS | Kind.GRACE:
             return _mapping(sense.kind)
         case Kind.AGE | Kind.SPAN | Kind.ALLOWS | Kind.INSISTS | Kind.NAMES | Kind.SAYS:
             return _SCALARS[sense.kind]
@@ -193,8 +197,9 @@ def _values(parameter: Parameter, sense: Sense) -> Schema:
 def _mapping(kind: Kind) -> Schema:
     if kind is Kind.COUNTS:
         return _entries({"type": "integer", "minimum": 1, "maximum": MAX_COUNT}, least=1)
-    limits = {name: {"type": "integer", "minimum": 0} for name in (*SEVERITIES, UNRATED)}
-    return {**_closed(limits, optional=limits), "minProperties": 1}
+    names = (*SEVERITIES, UNRATED) if kind is Kind.LIMITS else SEVERITIES
+    value = {"type": "integer", "minimum": 0} if kind is Kind.LIMITS else DURATION
+    return {**_closed(dict.fromkeys(names, value), optional=names), "minProperties": 1}
 
 
 def _closed(properties: Mapping[str, Schema], *, optional: Iterable[str] = ()) -> Schema:

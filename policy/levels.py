@@ -14,7 +14,7 @@ from policy.document import POLICY_RULE, Policy
 from policy.facts import Facts, SourceSummary
 from policy.rule import CONTROLS, LEVELS
 from policy.rules.build.provenance import PROVENANCE
-from policy.rules.source import REVIEWS, SOURCE_LEVELS, TWO_PARTY, source_level
+from policy.rules.source.reviews import REVIEWS, SOURCE_LEVELS, TWO_PARTY, source_level
 
 BUILD_LEVELS: Final = {
     "shared": "SLSA_BUILD_LEVEL_2",

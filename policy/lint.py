@@ -124,9 +124,6 @@ def _limits(policy: Policy) -> Iterator[Remark]:
 
 
 def _hopeless(policy: Policy, rule: Rule) -> str:
-    uncarried = getattr(rule.parameters, "uncarried", ())
-    if uncarried:
-        return f"no evidence can say {', '.join(uncarried)}"
     if rule.kind is ISOLATION_CLASS:
         wanted = ISOLATION.index(rule.parameters.at_least)
         if all(ISOLATION.index(builder.isolation) < wanted for builder in policy.trust.builders.values()):

@@ -12,16 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.document import Policy
 from policy.engine import evaluate
-from policy.facts import Bound, EvidenceFacts, Facts, Item, Origin, Provenance, SourceSummary
+from policy.facts import Bound, EvidenceFacts, Facts, Item, Origin, Provenance, ReviewRecord, SourceSummary
 from policy.rule import Rule
 from policy.shadow import in_force
 from policy.testing.fixture import ENTRIES
 from policy.trust import Trust
+
+_Source = TypeVar("_Source", SourceSummary, ReviewRecord)
 
 
 class Ending(StrEnum):
@@ -139,7 +141,12 @@ def retrust(facts: Facts, *, old: Trust, new: Trust) -> tuple[Facts, str]:
             items.append(read)
         kept[field.name] = tuple(items)
     joined = EvidenceFacts(**kept)
-    return replace(facts, evidence=replace(joined, sources=tuple(_joined(joined)))), "; ".join(missing)
+    rebound = replace(
+        joined, sources=tuple(_joined(joined, joined.sources)), reviews=tuple(_joined(joined, joined.reviews))
+    )
+    personal = (names.keys.get(name) for name in facts.ledger.personal_keys)
+    ledger = replace(facts.ledger, personal_keys=tuple(sorted(name for name in personal if name is not None)))
+    return replace(facts, evidence=rebound, ledger=ledger), "; ".join(missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,9 +197,9 @@ def _attributed(item: Item, origin: Origin, field: str, entries: Iterable[Any]) 
     return replace(item, **nobody)
 
 
-def _joined(evidence: EvidenceFacts) -> Iterator[SourceSummary]:
+def _joined(evidence: EvidenceFacts, items: Iterable[_Source]) -> Iterator[_Source]:
     """Source attestations bound anew, through provenance by builders that are trusted now."""
-    for item in evidence.sources:
+    for item in items:
         covers = {
             subject
             for built in evidence.provenance

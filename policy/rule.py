@@ -14,7 +14,17 @@ from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from policy.decision import Offender, Outcome
-from policy.facts import Bound, EvidenceFacts, Item, Provenance, SubjectFact, TestResult, VulnerabilityScan
+from policy.facts import (
+    Bound,
+    EvidenceFacts,
+    Item,
+    Provenance,
+    Sbom,
+    SubjectFact,
+    TestResult,
+    Vex,
+    VulnerabilityScan,
+)
 from policy.ledger_facts import LedgerFacts
 from policy.release import Release
 from policy.schema import Section
@@ -34,7 +44,7 @@ STAGES: Final[tuple[Stage, ...]] = ("evidence", "release", "approval")
 """In which order rules are judged: what the evidence says, whether it may be released now, whether people approve."""
 
 P = TypeVar("P")
-Received = TypeVar("Received", TestResult, VulnerabilityScan)
+Received = TypeVar("Received", TestResult, VulnerabilityScan, Sbom, Vex)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,9 +253,15 @@ def latest(items: Sequence[Received]) -> tuple[Received, ...]:
     return tuple(kept)
 
 
-def _made(item: TestResult | VulnerabilityScan) -> datetime | None:
+def _made(item: TestResult | VulnerabilityScan | Sbom | Vex) -> datetime | None:
     """When the evidence was made, as its signer says."""
-    return item.finished if isinstance(item, VulnerabilityScan) else None
+    match item:
+        case VulnerabilityScan():
+            return item.finished
+        case Vex():
+            return item.made
+        case TestResult() | Sbom():
+            return None
 
 
 def worst(judgements: Iterable[Judgement]) -> Judgement:

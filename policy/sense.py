@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """A mapping of names to upper bounds."""
     COUNTS = "counts"
     """A mapping of names to lower bounds: each name asks for more."""
+    GRACE = "grace"
+    """A mapping of names to lengths of time: each longer one lets more through, an absent one nothing."""
     ALLOWS = "allows"
     """A flag: true lets more through."""
     INSISTS = "insists"
@@ -122,10 +124,8 @@ def steps(sense: Sense | None, old: Any, new: Any, *, age: int = 0) -> Iterator[
     match sense.kind:
         case Kind.ACCEPTS | Kind.DEMANDS if ABSENT not in (old, new):
             yield from _list_steps(sense, old, new)
-        case Kind.LIMITS:
-            yield from _limit_steps(old, new)
-        case Kind.COUNTS:
-            yield from _count_steps(old, new)
+        case Kind.LIMITS | Kind.COUNTS | Kind.GRACE:
+            yield from _mapping_steps(sense.kind, old or {}, new or {})
         case Kind.AGE:
             if ABSENT in (old, new) or seconds(old) != seconds(new):
                 yield Step(_age(old, new, age), what)
@@ -162,6 +162,12 @@ def _list_steps(sense: Sense, old: Sequence[str], new: Sequence[str]) -> Iterato
             yield Step(Direction.TIGHTER if idle else direction, f"{sign} {entry}{' (no effect)' if idle else ''}")
 
 
+def _mapping_steps(kind: Kind, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Step]:
+    if kind is Kind.GRACE:
+        return _grace_steps(old, new)
+    return _count_steps(old, new) if kind is Kind.COUNTS else _limit_steps(old, new)
+
+
 def _limit_steps(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Step]:
     for name in dict.fromkeys((*old, *new)):
         # An unrated vulnerability has the limit 0 where none is written.
@@ -179,6 +185,13 @@ def _count_steps(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[Ste
         before, after = old.get(name), new.get(name)
         if before != after:
             yield Step(_of((after or 0) > (before or 0)), f"{name}: {written(before)} → {written(after)}")
+
+
+def _grace_steps(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Step]:
+    for name in dict.fromkeys((*old, *new)):
+        before, after = (seconds(each.get(name, "0s")) for each in (old, new))
+        if before != after:
+            yield Step(_of(after < before), f"{name}: {written(old.get(name))} → {written(new.get(name))}")
 
 
 def _age(old: str | None, new: str | None, default: int) -> Direction:
@@ -206,77 +219,10 @@ def _bound(sense: Sense, old: Any, new: Any) -> Direction:
             tighter = seconds(new) >= seconds(old)
         case Kind.SAYS:
             tighter = True
-        case Kind.ACCEPTS | Kind.DEMANDS | Kind.AGE | Kind.LIMITS | Kind.COUNTS | Kind.NAMES:
+        case Kind.ACCEPTS | Kind.DEMANDS | Kind.AGE | Kind.LIMITS | Kind.COUNTS | Kind.GRACE | Kind.NAMES:
             pass
     return Direction.UNCLEAR if tighter is None else _of(tighter)
 
 
 def _of(tighter: bool) -> Direction:  # noqa: FBT001 - private, one caller above
     return Direction.TIGHTER if tighter else Direction.LOOSER
-
-
-def weakened(sense: Sense, value: Any, *, required: bool) -> Iterator[tuple[str, Any]]:
-    """Every mutant of a value: its condition deleted, its comparison moved or inverted, its entries removed."""
-    if not (required or sense.own):
-        yield "is deleted", ABSENT
-    match sense.kind:
-        case Kind.ACCEPTS | Kind.DEMANDS:
-            yield from _weaker_lists(sense, value)
-        case Kind.LEAST if sense.order:
-            place = sense.order.index(value)
-            lower = () if sense.own else sense.order[:place][-1:]
-            neighbours = (*lower, *sense.order[place + 1 :][:1])
-            yield from ((f"becomes {word}", word) for word in neighbours)
-        case Kind.LEAST:
-            lower = (value - 1,) if value > sense.least else ()
-            yield from ((f"becomes {number}", number) for number in lower)
-        case Kind.MOST:
-            yield f"becomes {value + 1}", value + 1
-        case Kind.AGE | Kind.SPAN:
-            yield from _weaker_times(sense, value)
-        case Kind.LIMITS | Kind.COUNTS:
-            yield from _weaker_mappings(sense, value)
-        case Kind.ALLOWS | Kind.INSISTS:
-            yield from () if sense.own else (("is inverted", not value),)
-        case Kind.NAMES | Kind.SAYS:
-            pass
-
-
-def _weaker_times(sense: Sense, value: str) -> Iterator[tuple[str, str]]:
-    if sense.kind is Kind.AGE:
-        yield "doubles", f"{int(value[:-1]) * 2}{value[-1]}"
-    elif seconds(value):
-        yield "becomes half as long", f"{seconds(value) // 2}s"
-
-
-def _weaker_mappings(sense: Sense, value: Mapping[str, int]) -> Iterator[tuple[str, dict[str, int]]]:
-    if sense.kind is Kind.LIMITS:
-        yield from ((f"takes one more {name}", {**value, name: limit + 1}) for name, limit in value.items())
-        yield f"loses {[*value][-1]}", dict([*value.items()][:-1])
-        return
-    for name, count in value.items():
-        # The schema takes no mapping that asks nobody, nor one that asks for none of a group.
-        yield f"asks for one less of {name}", {**value, name: count - 1}
-        yield f"asks nobody of {name}", {other: least for other, least in value.items() if other != name}
-
-
-def _weaker_lists(sense: Sense, value: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    for entry in value:
-        if len(value) > 1:
-            yield f"loses {entry}", [other for other in value if other != entry]
-        wider = _wider(sense, entry)
-        if wider is not None:
-            yield f"takes {wider} for {entry}", [wider if other == entry else other for other in value]
-
-
-def _wider(sense: Sense, entry: str) -> str | None:
-    """The next wider pattern: the last segment, or what follows the last dot, becomes a wildcard."""
-    if sense.covers is covers_pattern:
-        head, slash, _ = entry.rpartition("/")
-        wider = f"{head}{slash}*" if slash else None
-    elif sense.covers is covers_name:
-        head, dot, _ = entry.rpartition(".")
-        wider = f"{head}.*" if dot else None
-    else:
-        wider = None
-    return wider if wider != entry else None

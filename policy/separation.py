@@ -41,6 +41,10 @@ def _involved(case: Case) -> Iterable[tuple[str, str]]:
     for item in case.evidence.provenance:
         if item.builder is not None and item.triggered_by is not None:
             yield item.triggered_by, "trigger"
+    for record in case.evidence.reviews:
+        # A stranger's record counts nowhere, and keeps nobody from approving.
+        if record.collector is not None:
+            yield from ((person, "author") for person in record.authors or ())
     for each in case.release.ledger.excluded:
         yield each.person, each.role
 

@@ -26,7 +26,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from policy.facts import CertificateIdentity, Provenance, Sbom, SourceSummary, TestResult, VulnerabilityScan
+from policy.facts import (
+    ArtifactSignature,
+    CertificateIdentity,
+    Provenance,
+    Sbom,
+    SourceItem,
+    TestResult,
+    Vex,
+    VulnerabilityScan,
+)
 from policy.identity import TrustedIdentity, nearest, signed, source_differences, uri_matches
 from policy.wording import listed, quote
 
@@ -112,14 +121,14 @@ class Tester:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collector:
-    """A signer of source VSAs: the pair (key, verifier id)."""
+    """A signer of source VSAs and review records: the pair (key, verifier id or producer)."""
 
     name: str
     key: str
     verifier: str
     signer: TrustedIdentity | None = None
 
-    def made(self, item: SourceSummary) -> bool:
+    def made(self, item: SourceItem) -> bool:
         """Whether both halves of the pair are this collector's."""
         mine = item.collector == self.name and item.verifier == self.verifier
         return mine and signed(item.origin, self.key, self.signer)
@@ -136,6 +145,32 @@ class Producer:
     def made(self, item: Sbom) -> bool:
         """Whether this producer signed the SBOM."""
         return item.producer == self.name and signed(item.origin, self.key, self.signer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """Who may sign artifacts themselves."""
+
+    name: str
+    key: str
+    signer: TrustedIdentity | None = None
+
+    def made(self, item: ArtifactSignature) -> bool:
+        """Whether it is this signer's signature."""
+        return item.signer == self.name and signed(item.origin, self.key, self.signer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who may say that a vulnerability does not matter in an artifact."""
+
+    name: str
+    key: str
+    signer: TrustedIdentity | None = None
+
+    def made(self, item: Vex) -> bool:
+        """Whether this author signed the document."""
+        return item.author == self.name and signed(item.origin, self.key, self.signer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +195,8 @@ class Trust:
     testers: Mapping[str, Tester] = field(default_factory=dict)
     collectors: Mapping[str, Collector] = field(default_factory=dict)
     producers: Mapping[str, Producer] = field(default_factory=dict)
+    signers: Mapping[str, Signer] = field(default_factory=dict)
+    authors: Mapping[str, Author] = field(default_factory=dict)
 
     def builder_of(self, item: Provenance) -> Builder | None:
         """The trusted builder that made `item`."""

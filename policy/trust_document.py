@@ -17,10 +17,12 @@ from policy.trust import (
     SOURCES,
     STATEMENTS,
     Accept,
+    Author,
     Builder,
     Collector,
     Producer,
     Scanner,
+    Signer,
     Tester,
     Trust,
     is_pem,
@@ -49,6 +51,8 @@ def read_trust(section: Section) -> Trust:
         producers={
             name: Producer(name=name, **_sole_signer(entry, signers)) for name, entry in section.entries("producers")
         },
+        signers={name: Signer(name=name, **_sole_signer(entry, signers)) for name, entry in section.entries("signers")},
+        authors={name: Author(name=name, **_sole_signer(entry, signers)) for name, entry in section.entries("authors")},
     )
     section.close()
     # Two names for one thing would make the entry that an item belongs to a matter of order.
@@ -59,6 +63,8 @@ def read_trust(section: Section) -> Trust:
         section.at("collectors"), {name: (entry.key, entry.verifier) for name, entry in trust.collectors.items()}
     )
     _refuse_twins(section.at("producers"), {name: entry.key for name, entry in trust.producers.items()})
+    _refuse_twins(section.at("signers"), {name: entry.key for name, entry in trust.signers.items()})
+    _refuse_twins(section.at("authors"), {name: entry.key for name, entry in trust.authors.items()})
     return trust
 
 

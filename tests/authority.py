@@ -82,12 +82,22 @@ ROBOT = "robot:ci"
 SUBJECT = Subject.of("shop.tar", {"sha256": "9c" * 32})
 START = 20.0
 
+TEAM = """\
+  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: reviewer, emails: [reviewer@dev.invalid]}
+  - {id: maintainer, emails: [maintainer@dev.invalid]}
+"""
+"""Whom the review records of the demo pipeline name, as the access document knows them."""
+
 ACCESS = """\
 schema: signing-access/v1
 metadata: {name: access, version: %d}
 people:
   - {id: alice, sans: ["spiffe://test.invalid/person/alice"], emails: [alice@test.invalid]}
   - {id: bob, sans: ["spiffe://test.invalid/person/bob"], emails: [bob@test.invalid]}
+  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: reviewer, emails: [reviewer@dev.invalid]}
+  - {id: maintainer, emails: [maintainer@dev.invalid]}
 robots:
   - {id: ci, sans: ["spiffe://test.invalid/robot/ci"]}
   - {id: reader, sans: ["spiffe://test.invalid/robot/reader"]}
@@ -397,6 +407,7 @@ def demo_evidence(
         attestations.attest(attestations.suite_statement(about), builder),
         attestations.attest(attestations.scan_statement(about, finished=finished), scanner),
         attestations.attest(attestations.sbom_statement(about, created=finished), builder),
+        attestations.attest(attestations.review_statement(), source),
     )
 
 

@@ -34,8 +34,8 @@ ROOMS: Mapping[str, str] = {
     "signer.errors": "",
     "signer.domain": FLOOR,
     # bytes and mathematics, no I/O
-    "signer.formats": f"{FLOOR} signer.formats signer.custodian.commands policy.facts policy.decision"
-    " cryptography msgspec jiter pybase64 rfc8785",
+    "signer.formats": f"{FLOOR} signer.formats signer.custodian.commands policy.facts policy.review_facts"
+    " policy.artifact_facts policy.decision policy.licence cryptography msgspec jiter packaging pybase64 rfc8785",
     "signer.tlog": f"{FLOOR} {MATHS} cryptography",
     # who asks, and whether the proof is genuine
     "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",
@@ -103,7 +103,6 @@ IMPURE = (
 """Parts of the standard library that reach outside a function; the judge imports none of them."""
 
 LONG: Mapping[str, str] = {
-    "policy.rules.source": "one file for each control of the build factory: two rules with their whole texts",
     "signer.ledger.reader": "one class, one short method for each question; its statements stand beside them",
     "signer.custodian.token_pool": "one queue and the life of its workers: parts of it would share all of its state",
 }

@@ -11,7 +11,7 @@ from policy.decision import Offender
 from signer.formats.dsse import PrivateKey
 from signer.formats.spki import spki_pem
 from signer.formats.waiver import WaiverStatement, join_waivers, sign_waiver
-from tests.authority import ENVIRONMENT, ORIGIN, POLICY, SUBJECT
+from tests.authority import ENVIRONMENT, ORIGIN, POLICY, SUBJECT, TEAM
 from tests.unit.formats.keys import ed25519, p256
 
 CVE = "CVE-2026-40021"
@@ -27,7 +27,7 @@ def access_document(*, version: int = 2, repository: str = REPOSITORY) -> bytes:
 
     return (
         f"schema: signing-access/v1\nmetadata: {{name: access, version: {version}}}\n"
-        f"people:\n{''.join(map(person, ('alice', 'bob', 'carol')))}"
+        f"people:\n{''.join(map(person, ('alice', 'bob', 'carol')))}{TEAM}"
         'robots:\n  - {id: ci, sans: ["spiffe://test.invalid/robot/ci"]}\n'
         "grants:\n"
         '  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: ["*"], environments: ["*"],'

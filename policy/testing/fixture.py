@@ -22,7 +22,7 @@ from hashlib import sha256
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from policy.document import Policy
-from policy.facts import EvidenceFacts, Facts, SourceSummary
+from policy.facts import EvidenceFacts, Facts, SourceItem
 from policy.identity import TrustedIdentity
 from policy.schema import PolicyError, Section
 from policy.testing.holds import complete_ledger
@@ -37,6 +37,8 @@ ENTRIES: Final[Mapping[str, str]] = types.MappingProxyType(
         "scanner": "scanners",
         "tester": "testers",
         "producer": "producers",
+        "signer": "signers",
+        "author": "authors",
     }
 )
 """Field of an item that names its trust entry → the part of `trust` with these entries."""
@@ -162,7 +164,7 @@ def _complete(
         "attested": True,
         "key": key,
         "submitter": "robot:ci",
-        "bound": "source" if shape is SourceSummary else "subject",
+        "bound": "source" if shape in get_args(SourceItem) else "subject",
         "covers": list(covers),
         "received": received,
         **({"identity": identity} if identity else {}),

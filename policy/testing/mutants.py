@@ -20,15 +20,16 @@ from typing import Any, Final
 from policy.decision import Outcome, Verdict
 from policy.document import POLICY_RULE, Policy, read_policy
 from policy.engine import evaluate
-from policy.facts import Document, EvidenceFacts, Facts, Item, SourceSummary
+from policy.facts import Document, EvidenceFacts, Facts, Item, SourceItem
 from policy.rule import Rule
 from policy.schema import PolicyError
-from policy.sense import Kind, Sense, weakened
+from policy.sense import Kind, Sense
 from policy.testing.fixture import ENTRIES, NOBODY
 from policy.testing.holds import as_held, ledger_mutants
 from policy.testing.run import Ran, outcomes, run_trial
 from policy.testing.suite import Trial
 from policy.trust import ISOLATION
+from policy.weakened import weakened
 
 _MOMENT: Final = timedelta(seconds=1)
 _AGE: Final = Sense(kind=Kind.AGE)
@@ -97,7 +98,7 @@ def _changes(kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, Ite
     yield from _SUBMITTED if kind is Document else _CHANGES
     if any(isinstance(item, kind) and item.origin.identity is not None for item in items):
         yield from _CERTIFIED
-    if kind is SourceSummary:
+    if issubclass(kind, SourceItem):
         yield from _JOINED
 
 
@@ -148,7 +149,7 @@ def _of_another_submitter(item: Item) -> Item:
 
 
 def _of_another_commit(item: Item) -> Item:
-    assert isinstance(item, SourceSummary)
+    assert isinstance(item, SourceItem)
     first = f"{int(item.commit[:1], 16) ^ 1:x}" if item.commit[:1] in _HEX else "0"
     return replace(item, commit=f"{first}{item.commit[1:]}")
 

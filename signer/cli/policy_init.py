@@ -23,7 +23,8 @@ EPILOG = """\b
 Examples:
   signer policy init --level minimum --name shop --repository github.com/acme/shop \\
     --builder-id https://github.com/acme/builder/.github/workflows/build.yml@refs/tags/v1 \\
-    --builder-key builder.pub --out shop.yaml
+    --builder-key builder.pub \\
+    --source-key source.pub --source-verifier https://ci.example/source --out shop.yaml
   signer policy init --level strong --name shop --repository "github.com/acme/*" \\
     --builder-id https://ci.example/hardened --builder-key builder.pub --scanner-key scanner.pub \\
     --source-key source.pub --source-verifier https://ci.example/source --out shop.yaml
@@ -40,8 +41,8 @@ Examples:
 @click.option("--builder-id", required=True, help="builder.id of the provenance.")
 @click.option("--builder-key", type=READABLE, required=True, help="PEM public key of the builder.")
 @click.option("--scanner-key", type=READABLE, help="PEM public key of the scanner (better and strong).")
-@click.option("--source-key", type=READABLE, help="PEM public key of the source VSA signer (better and strong).")
-@click.option("--source-verifier", help="verifier.id of the source VSA (better and strong).")
+@click.option("--source-key", type=READABLE, required=True, help="PEM public key of the source platform's collector.")
+@click.option("--source-verifier", required=True, help="verifier.id of source VSAs, producer of review records.")
 @click.option("--build-type", "build_types", multiple=True, help="Accepted build type; GitHub and Tekton without it.")
 @click.option("--parameter", "parameters", multiple=True, help="Accepted external parameter; GitHub's without it.")
 @click.option("--out", type=FILE, required=True, help="Write the policy here, and its tests to NAME.test.yaml.")
@@ -51,8 +52,8 @@ def init(
     level: Level,
     builder_key: Path,
     scanner_key: Path | None,
-    source_key: Path | None,
-    source_verifier: str | None,
+    source_key: Path,
+    source_verifier: str,
     build_types: Sequence[str],
     parameters: Sequence[str],
     out: Path,
@@ -64,14 +65,8 @@ def init(
     builder_id: str,
 ) -> Result:
     """Write a working policy of one level, with its tests beside it. It expires in a year: review it by then."""
-    if level != "minimum":
-        for option, given in (
-            ("--scanner-key", scanner_key),
-            ("--source-key", source_key),
-            ("--source-verifier", source_verifier),
-        ):
-            if given is None:
-                raise click.UsageError(f"level {level} needs {option}")
+    if level != "minimum" and scanner_key is None:
+        raise click.UsageError(f"level {level} needs --scanner-key")
     tests = out.with_suffix(f".test{out.suffix}")
     for path in (out, tests):
         require_writable(path, "--out")
@@ -86,8 +81,8 @@ def init(
             builder_id=builder_id,
             builder_key=_pem(builder_key),
             scanner_key=_pem(scanner_key or builder_key),
-            source_key=_pem(source_key or builder_key),
-            source_verifier=source_verifier or "",
+            source_key=_pem(source_key),
+            source_verifier=source_verifier,
             repository=repository,
             environment=environment,
             key=key,

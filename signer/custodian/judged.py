@@ -10,9 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
-from policy.facts import EvidenceFacts, Facts, Origin, Provenance, RequestFacts, SubjectFact
+from policy.facts import (
+    EvidenceFacts,
+    Facts,
+    Item,
+    Origin,
+    Provenance,
+    RequestFacts,
+    ReviewRecord,
+    SubjectFact,
+    VulnerabilityScan,
+)
 from policy.ledger_facts import LedgerFacts
 from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
 from signer.custodian.protocols import Persons, Reader
@@ -177,6 +188,7 @@ def make_facts(
     principal: str,
     persons: Callable[[str], str],
     ledger: LedgerFacts,
+    first_received: Callable[[str], datetime],
 ) -> Facts:
     """The facts of the evidence as web states them, beside those of the ledger; raises Malformed."""
     received = {digest: position for position, digest in enumerate(considered.digests, start=1)}
@@ -191,9 +203,9 @@ def make_facts(
         return replace(stated, received=received[stated.digest], submitter=submitters.get(stated.digest, principal))
 
     def item_of(item: Any) -> Any:
-        changes: dict[str, Any] = {"origin": origin_of(item.origin)}
-        if isinstance(item, Provenance) and item.triggered_by is not None:
-            changes["triggered_by"] = persons(item.triggered_by)
+        changes: dict[str, Any] = {"origin": origin_of(item.origin), **_renamed(item, persons)}
+        if isinstance(item, VulnerabilityScan):
+            changes["first_received"] = first_received(item.origin.digest)
         return replace(item, **changes)
 
     evidence = EvidenceFacts(
@@ -214,6 +226,25 @@ def make_facts(
         evidence=evidence,
         ledger=ledger,
     )
+
+
+def _renamed(item: Item, persons: Callable[[str], str]) -> dict[str, Any]:
+    """The fields of an item that name somebody, with everybody renamed."""
+    match item:
+        case Provenance():
+            return {"triggered_by": None if item.triggered_by is None else persons(item.triggered_by)}
+        case ReviewRecord():
+            return {
+                # The same human under an e-mail address and a login is one author.
+                "authors": None if item.authors is None else tuple(sorted(set(map(persons, item.authors)))),
+                "reviews": tuple(replace(review, reviewer=persons(review.reviewer)) for review in item.reviews),
+                "owned": tuple(
+                    replace(files, owners=tuple(sorted(set(map(persons, files.owners))))) for files in item.owned
+                ),
+                "merged_by": None if item.merged_by is None else persons(item.merged_by),
+            }
+        case _:
+            return {}
 
 
 class Pseudonyms:

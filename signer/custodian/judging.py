@@ -35,10 +35,10 @@ from signer.errors import Malformed, Refused, Unavailable
 from signer.formats.decision import subjects_document
 from signer.formats.facts import encode_facts
 from signer.formats.findings import encode_findings
-from signer.formats.rfc3339 import format_time
+from signer.formats.rfc3339 import format_time, parse_time
 from signer.identity.access import Action
 from signer.ledger.documents import StoredDocument
-from signer.ledger.leaves import Decision, IdempotencyEntry, PolicyRef
+from signer.ledger.leaves import Decision, IdempotencyEntry, PolicyRef, decode_leaf
 from signer.ledger.sequencer import Entry
 
 CLOCK_STEP = timedelta(seconds=1)
@@ -121,6 +121,7 @@ class Judging:
             principal=question.principal,
             persons=question.pseudonyms.of_identifier,
             ledger=self._ledger(question, subjects=subjects.digest, now=now),
+            first_received=lambda digest: self._first_received(question.considered, digest, now=now),
         )
         decision = evaluate(question.policy, facts, now=now)
         try:
@@ -194,6 +195,14 @@ class Judging:
             now=now,
             reader=self._reader,
         )
+
+    def _first_received(self, considered: Considered, digest: str, *, now: datetime) -> datetime:
+        """The time of the leaf that first received this evidence; what is new is received by this very decision."""
+        held = next((each for each in considered.stored if each.digest == digest), None)
+        if held is None:
+            return now
+        leaf = decode_leaf(self._reader.leaf(held.leaf))
+        return parse_time(leaf.time, what="time of the leaf")
 
     def _instant(self) -> datetime:
         """The judged instant; raises Unavailable while the clock stands before what it said already."""

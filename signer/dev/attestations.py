@@ -16,7 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.domain.subject import Subject
-from signer.formats import build_context, provenance, spdx, test_result, vsa, vulns
+from signer.formats import (
+    build_context,
+    provenance,
+    review_record,
+    spdx,
+    test_result,
+    vsa,
+    vulns,
+)
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import IN_TOTO, encode_envelope, pae
 from signer.formats.rfc3339 import format_time
@@ -30,6 +38,8 @@ REPOSITORY = "github.com/acme/shop"
 REF = "refs/heads/main"
 COMMIT = "51c0de" + "0" * 34
 WORKFLOW = ".github/workflows/release.yml"
+DEVELOPER, REVIEWER, MAINTAINER = (f"email:{name}@dev.invalid" for name in ("developer", "reviewer", "maintainer"))
+"""Who works on the demo repository: one writes, one reviews, one administers it."""
 SCANNER_URI = "https://dev.invalid/scanner"
 
 DemoKey: TypeAlias = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
@@ -56,8 +66,12 @@ def provenance_statement(
     triggered_by: str | None = None,
     secrets: Sequence[str] | None = (),
     log: bytes | None = b"made, packed, done\n",
+    dependencies: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
-    """SLSA provenance v1 in GitHub's shape; `parameters` are further external parameters, `log` is the build's log."""
+    """SLSA provenance v1 in GitHub's shape; `parameters` are further external parameters, `log` is the build's log.
+
+    `dependencies` are resolved beside the source.
+    """
     metadata = {
         "invocationId": f"https://{repository}/actions/runs/1/attempts/1",
         "startedOn": format_time(finished - timedelta(minutes=4)),
@@ -76,7 +90,10 @@ def provenance_statement(
                 "buildType": build_type,
                 "externalParameters": {"workflow": workflow_parameter, **(parameters or {})},
                 **internal,
-                "resolvedDependencies": [{"uri": f"git+https://{repository}@{ref}", "digest": {"gitCommit": commit}}],
+                "resolvedDependencies": [
+                    {"uri": f"git+https://{repository}@{ref}", "digest": {"gitCommit": commit}},
+                    *dependencies,
+                ],
             },
             "runDetails": {"builder": {"id": builder_id}, "metadata": metadata, "byproducts": logs},
         },
@@ -107,6 +124,59 @@ def source_statement(
                 "verificationResult": result,
                 "verifiedLevels": list(levels),
                 "slsaVersion": vsa.SLSA_VERSION,
+            },
+        }
+    )
+
+
+def review_statement(
+    *,
+    verifier: str = VERIFIER_ID,
+    repository: str = REPOSITORY,
+    commit: str = COMMIT,
+    tree: str | None = None,
+    authors: Sequence[str] = (DEVELOPER,),
+    approvals: Mapping[str, str] | None = None,
+    protected: Sequence[str] = (REF,),
+    protection: Mapping[str, bool] | None = None,
+    enforced: bool = True,
+    owners: Sequence[str] = (REVIEWER, MAINTAINER),
+    changed: bool = True,
+    bypassed: bool = False,
+    without: Sequence[str] = (),
+) -> bytes:
+    """A review record of one commit: `approvals` are reviewer → role, `protection` changes how the refs are guarded,
+    `without` names attributes that it does not state.
+    """
+    reviews = {REVIEWER: "write", MAINTAINER: "admin"} if approvals is None else approvals
+    guarded = {"byRequest": True, "forcePush": False, "deletion": False, "includesAdmins": True, **(protection or {})}
+    files = [{"paths": [".github/workflows/"], "owners": list(owners), "changed": changed}]
+    attributes: list[tuple[str, dict[str, Any]]] = [
+        (review_record.AUTHORED, {"authors": list(authors), "committers": list(authors)}),
+        *(
+            (
+                review_record.REVIEWED,
+                {"reviewer": reviewer, "commit": commit, "decision": "approved", "role": role},
+            )
+            for reviewer, role in reviews.items()
+        ),
+        *((review_record.REF_PROTECTED, {"ref": ref, **guarded}) for ref in protected),
+        (review_record.FILES_OWNED, {"enforced": enforced, "files": files}),
+        (review_record.MERGED, {"by": authors[0], "bypassed": bypassed}),
+    ]
+    digests = {"gitCommit": commit} if tree is None else {"gitCommit": commit, "gitTree": tree}
+    return canonical(
+        {
+            "_type": TYPE,
+            "subject": [{"digest": digests, "uri": f"git+https://{repository}"}],
+            "predicateType": review_record.PREDICATE_TYPE,
+            "predicate": {
+                "producer": {"uri": verifier},
+                "attributes": [
+                    {"attribute": name, "conditions": conditions}
+                    for name, conditions in attributes
+                    if name not in without
+                ],
             },
         }
     )
@@ -162,8 +232,10 @@ def scan_statement(
     )
 
 
-def sbom_statement(subjects: Sequence[Subject], *, created: datetime, packages: Sequence[str] = ("shop",)) -> bytes:
-    """An SPDX 2.3 document with the named packages."""
+def sbom_statement(
+    subjects: Sequence[Subject], *, created: datetime, packages: Sequence[str] = ("shop",), licence: str = "Apache-2.0"
+) -> bytes:
+    """An SPDX 2.3 document with the named packages, all under one licence and with checksums of their names."""
     return build_statement(
         subjects,
         predicate_type=f"{spdx.PREDICATE_TYPE}/v2.3",
@@ -175,7 +247,13 @@ def sbom_statement(subjects: Sequence[Subject], *, created: datetime, packages: 
             "documentNamespace": f"https://dev.invalid/sbom/{subjects[0].sha256}",
             "creationInfo": {"created": format_time(created)[:19] + "Z", "creators": ["Tool: demo"]},
             "packages": [
-                {"SPDXID": f"SPDXRef-{number}", "name": name, "downloadLocation": "NOASSERTION"}
+                {
+                    "SPDXID": f"SPDXRef-{number}",
+                    "name": name,
+                    "downloadLocation": "NOASSERTION",
+                    "licenseConcluded": licence,
+                    "checksums": [{"algorithm": "SHA256", "checksumValue": sha256_hex(name.encode())}],
+                }
                 for number, name in enumerate(packages)
             ],
         },

@@ -6,6 +6,7 @@ approver  two people who may approve and waive; neither may sign
 auditor   reads everything, changes nothing
 deployer  a robot that reads decisions and records deployments; it may not sign
 owner     two people who stop everything; both must agree to start again
+team      three people who write, review and administer the demo repository; evidence names them, nothing is granted
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import yaml
 
 from signer.dev.directory import OWNERS, PEOPLE, ROBOTS
 
+TEAM = ("developer", "reviewer", "maintainer")
 APPROVERS = ("approver-1", "approver-2")
 
 
@@ -48,6 +50,10 @@ def render_access(
                 "approvalKeys": [approval_keys[name]],
             }
             for number, name in enumerate(PEOPLE)
+        ]
+        + [
+            {"id": name, "emails": [f"{name}@dev.invalid"], "logins": [{"issuer": "https://github.com", "id": number}]}
+            for number, name in enumerate(TEAM, start=2000)
         ],
         "robots": [{"id": name, "sans": [san_of(name)]} for name in ROBOTS],
         "groups": [

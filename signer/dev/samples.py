@@ -14,8 +14,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from signer.dev.attestations import (
+    DEVELOPER,
     attest,
     provenance_statement,
+    review_statement,
     sbom_statement,
     scan_statement,
     source_statement,
@@ -64,6 +66,7 @@ def _good(directory: DevDirectory, *, now: datetime) -> Mapping[str, bytes]:
             sbom_statement(subjects, created=built, packages=["shop", "flask", "urllib3"]), builder
         ),
         "good-scan.json": attest(scan_statement(subjects, finished=now - timedelta(minutes=5)), scanner),
+        "good-review.json": attest(review_statement(), source),
         "good-source.json": attest(source_statement(verified=now - timedelta(minutes=20)), source),
         "good-tests.json": attest(suite_statement(subjects), builder),
     }
@@ -78,9 +81,13 @@ def _bad(directory: DevDirectory, *, now: datetime) -> Mapping[str, bytes]:
         subjects, finished=built, builder_id="https://dev.invalid/laptop", ref="refs/heads/hotfix"
     )
     unreviewed = source_statement(verified=built, refs=["refs/heads/hotfix"], levels=["SLSA_SOURCE_LEVEL_1"])
+    pushed = review_statement(
+        approvals={DEVELOPER: "admin"}, protected=["refs/heads/hotfix"], protection={"byRequest": False}, bypassed=True
+    )
     scan = scan_statement(subjects, finished=now - timedelta(minutes=5), vulnerabilities=found)
     return {
         "bad-provenance.json": attest(laptop, builder),
+        "bad-review.json": attest(pushed, source),
         "bad-sbom.json": attest(sbom_statement(subjects, created=built), _stranger(directory)),
         "bad-scan.json": attest(scan, scanner),
         "bad-source.json": attest(unreviewed, source),

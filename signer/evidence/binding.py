@@ -20,6 +20,7 @@ from signer.errors import Malformed
 from signer.evidence.verifier import Evidence, UnverifiedAttestation, VerifiedAttestation
 from signer.formats.opaque import OpaqueDocument
 from signer.formats.provenance import Provenance
+from signer.formats.review_record import ReviewRecord
 from signer.formats.source_uri import find_source_uri
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.statement import Statement, StatementSubject
@@ -175,7 +176,7 @@ def is_about_source(item: VerifiedAttestation | OpaqueDocument) -> bool:
     """Whether it is a source attestation: it speaks of commits and of no artifact."""
     if isinstance(item, OpaqueDocument):
         return False
-    if isinstance(item.predicate, SourceVsa):
+    if isinstance(item.predicate, SourceVsa | ReviewRecord):
         return True
     subjects = item.statement.subjects
     return all(not subject.artifact for subject in subjects) and any(subject.commit is not None for subject in subjects)

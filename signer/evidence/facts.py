@@ -9,17 +9,21 @@ evidence states them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from policy import facts
+from policy.artifact_facts import VexStatement
 from policy.trust import Trust
 from signer.domain.subject import Subject
 from signer.evidence.binding import Entry, PlacedEvidence, SourceJoin, Stored, find_builder, place_evidence, speaks_for
 from signer.evidence.verifier import Evidence, VerifiedAttestation
+from signer.formats.artifact_signature import DigestSigned
 from signer.formats.cyclonedx import CycloneDxDocument
 from signer.formats.opaque import OpaqueDocument
-from signer.formats.openvex import VexDocument
+from signer.formats.openvex import VexDocument, statements_about
 from signer.formats.provenance import Provenance
+from signer.formats.review_record import ReviewRecord
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.spdx import SpdxDocument
 from signer.formats.test_result import TestReport
@@ -56,7 +60,7 @@ def evidence_facts(
     """
     placed = list(place_evidence(items, subjects=subjects, stored=stored or {}, offered=offered))
     join = SourceJoin.of(placed, policy.trust)
-    made = [fact for entry in placed for fact in _translate(entry, trust=policy.trust, join=join)]
+    made = [fact for entry in placed for fact in _translate(entry, subjects, trust=policy.trust, join=join)]
     return facts.EvidenceFacts(
         provenance=tuple(fact for fact in made if isinstance(fact, facts.Provenance)),
         sources=tuple(fact for fact in made if isinstance(fact, facts.SourceSummary)),
@@ -64,6 +68,9 @@ def evidence_facts(
         scans=tuple(fact for fact in made if isinstance(fact, facts.VulnerabilityScan)),
         sboms=tuple(fact for fact in made if isinstance(fact, facts.Sbom)),
         documents=tuple(fact for fact in made if isinstance(fact, facts.Document)),
+        reviews=tuple(fact for fact in made if isinstance(fact, facts.ReviewRecord)),
+        signatures=tuple(fact for fact in made if isinstance(fact, facts.ArtifactSignature)),
+        vex=tuple(fact for fact in made if isinstance(fact, facts.Vex)),
     )
 
 
@@ -76,7 +83,9 @@ def requested_source_digests(evidence: facts.EvidenceFacts) -> tuple[str, ...]:
     return tuple(sorted(f"gitCommit:{commit}" for commit in commits if commit is not None))
 
 
-def _translate(placed: PlacedEvidence, *, trust: Trust, join: SourceJoin) -> Iterator[facts.Item]:
+def _translate(
+    placed: PlacedEvidence, subjects: Sequence[Subject], *, trust: Trust, join: SourceJoin
+) -> Iterator[facts.Item]:
     item = placed.item
     if isinstance(item, OpaqueDocument):
         yield facts.Document(origin=placed.origin(key=None, bound="subject", covers=placed.listed), kind=item.kind)
@@ -84,16 +93,32 @@ def _translate(placed: PlacedEvidence, *, trust: Trust, join: SourceJoin) -> Ite
     match item.predicate:
         case SourceVsa() as summary:
             yield from _sources(placed, item, summary, trust=trust, join=join)
+        case ReviewRecord() as record:
+            yield _reviews(placed, item, record, trust=trust, join=join)
         case TestReport() as report:
             yield _test(placed, item, report, trust=trust, join=join)
-        case Provenance() as built if placed.listed:
+        case Provenance() | ScanReport() | SpdxDocument() | CycloneDxDocument() | VexDocument() | DigestSigned() | None:
+            # About a commit alone it says nothing of the artifact.
+            if placed.listed:
+                yield from _about_artifact(placed, item, subjects, trust=trust)
+
+
+def _about_artifact(
+    placed: PlacedEvidence, item: VerifiedAttestation, subjects: Sequence[Subject], *, trust: Trust
+) -> Iterator[facts.Item]:
+    match item.predicate:
+        case Provenance() as built:
             yield _provenance(placed, item, built, trust=trust)
-        case ScanReport() as report if placed.listed:
+        case ScanReport() as report:
             yield _scan(placed, item, report, trust=trust)
-        case SpdxDocument() | CycloneDxDocument() as document if placed.listed:
+        case SpdxDocument() | CycloneDxDocument() as document:
             yield _sbom(placed, item, document, trust=trust)
-        case Provenance() | ScanReport() | SpdxDocument() | CycloneDxDocument() | VexDocument() | None:
-            # About a commit alone it says nothing of the artifact; of an unknown type it says nothing at all.
+        case DigestSigned():
+            yield _signature(placed, item, trust=trust)
+        case VexDocument() as document:
+            yield from _vex(placed, item, document, subjects=subjects, trust=trust)
+        case SourceVsa() | ReviewRecord() | TestReport() | None:
+            # The first three are translated above; of an unknown type it says nothing at all.
             return
 
 
@@ -159,6 +184,30 @@ def _sources(
         )
 
 
+def _reviews(
+    placed: PlacedEvidence, item: VerifiedAttestation, record: ReviewRecord, *, trust: Trust, join: SourceJoin
+) -> facts.ReviewRecord:
+    """Who wrote and reviewed the commit; persons stay identifiers."""
+    collectors = [entry for entry in trust.collectors.values() if entry.verifier == record.verifier]
+    collector = _speaker(item, collectors)
+    return facts.ReviewRecord(
+        origin=_origin(placed, item, collector, join.subjects(record.repository, record.commit)),
+        collector=None if collector is None else collector.name,
+        verifier=record.verifier,
+        repository=record.repository,
+        commit=record.commit,
+        tree=record.tree,
+        by_tree=False,
+        authors=record.authors,
+        reviews=record.reviews,
+        protected=record.protected,
+        owners_enforced=record.owners_enforced,
+        owned=record.owned,
+        merged_by=record.merged_by,
+        bypassed=record.bypassed,
+    )
+
+
 def _test(
     placed: PlacedEvidence, item: VerifiedAttestation, report: TestReport, *, trust: Trust, join: SourceJoin
 ) -> facts.TestResult:
@@ -185,6 +234,7 @@ def _scan(
         database_updated=report.database_updated,
         finished=report.finished,
         vulnerabilities=report.vulnerabilities,
+        tells_fixes=report.tells_fixes,
     )
 
 
@@ -198,4 +248,35 @@ def _sbom(
         format="spdx" if isinstance(document, SpdxDocument) else "cyclonedx",
         version=document.version,
         components=document.components,
+        undigested=document.undigested,
+        licences=document.licences,
     )
+
+
+def _signature(placed: PlacedEvidence, item: VerifiedAttestation, *, trust: Trust) -> facts.ArtifactSignature:
+    signer = _speaker(item, trust.signers.values())
+    return facts.ArtifactSignature(origin=_origin(placed, item, signer), signer=None if signer is None else signer.name)
+
+
+def _vex(
+    placed: PlacedEvidence,
+    item: VerifiedAttestation,
+    document: VexDocument,
+    *,
+    subjects: Sequence[Subject],
+    trust: Trust,
+) -> Iterator[facts.Vex]:
+    """One fact for each group of subjects of which the document says the same; a product names others by digest."""
+    author = _speaker(item, trust.authors.values())
+    origin = _origin(placed, item, author)
+    groups: dict[tuple[VexStatement, ...], list[int]] = {}
+    for index in placed.listed:
+        groups.setdefault(tuple(statements_about(document, subjects[index].sha256)), []).append(index)
+    for statements, covers in groups.items():
+        if statements:
+            yield facts.Vex(
+                origin=replace(origin, covers=tuple(covers)),
+                author=None if author is None else author.name,
+                made=document.made,
+                statements=statements,
+            )

@@ -8,26 +8,40 @@ from typing import Final, TypeAlias
 
 from policy.trust import Accept
 from signer.formats import (
+    artifact_signature,
     cosign_vuln,
     cyclonedx,
     openvex,
     provenance,
     provenance_v02,
+    review_record,
     source_vsa,
     spdx,
     test_result,
     vulns,
 )
+from signer.formats.artifact_signature import DigestSigned
 from signer.formats.cyclonedx import CycloneDxDocument
 from signer.formats.openvex import VexDocument
 from signer.formats.provenance import Provenance
+from signer.formats.review_record import ReviewRecord
 from signer.formats.source_vsa import SourceVsa
 from signer.formats.spdx import SpdxDocument
 from signer.formats.statement import Statement
 from signer.formats.test_result import TestReport
 from signer.formats.vulns import ScanReport
 
-Predicate: TypeAlias = Provenance | SourceVsa | TestReport | ScanReport | SpdxDocument | CycloneDxDocument | VexDocument
+Predicate: TypeAlias = (
+    Provenance
+    | SourceVsa
+    | ReviewRecord
+    | TestReport
+    | ScanReport
+    | SpdxDocument
+    | CycloneDxDocument
+    | VexDocument
+    | DigestSigned
+)
 
 
 def read_predicate(statement: Statement, accept: Accept) -> Predicate | None:
@@ -57,5 +71,7 @@ _READERS: Final[tuple[tuple[Callable[[Statement], bool], Callable[[Statement], P
         lambda claim: cyclonedx.read_cyclonedx(claim.predicate_type, claim.predicate),
     ),
     (lambda claim: openvex.is_openvex(claim.predicate_type), lambda claim: openvex.read_openvex(claim.predicate)),
+    (_exactly(artifact_signature.PREDICATE_TYPE), lambda _: DigestSigned()),
     (source_vsa.is_source_vsa, source_vsa.read_source_vsa),
+    (review_record.is_review_record, review_record.read_review_record),
 )

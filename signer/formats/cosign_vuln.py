@@ -58,6 +58,7 @@ def read_cosign_scan(predicate: Mapping[str, Any]) -> ScanReport | None:
         started=_time(metadata.scan_started_on, "metadata.scanStartedOn"),
         finished=_time(metadata.scan_finished_on, "metadata.scanFinishedOn"),
         vulnerabilities=report.vulnerabilities,
+        tells_fixes=True,
     )
 
 

@@ -2,19 +2,23 @@
 """CycloneDX documents as predicates: https://cyclonedx.org/bom, also with a version: …/v1.4, …/v1.6.
 
 {"bomFormat":"CycloneDX","specVersion":"1.6",
- "components":[{"type":"library","name":"a","components":[{"type":"library","name":"inside-a"}]}]}
+ "components":[{"type":"library","name":"a","hashes":[{"alg":"SHA-256","content":"9c56…"}],
+                "licenses":[{"license":{"id":"MIT"}}],
+                "components":[{"type":"library","name":"inside-a","licenses":[{"expression":"MIT OR Apache-2.0"}]}]}]}
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from policy.artifact_facts import Licence
 from signer.errors import Malformed
+from signer.formats.licences import count_licences
 from signer.formats.shape import read_shape
 
 PREDICATE_TYPE = "https://cyclonedx.org/bom"
@@ -29,10 +33,25 @@ class CycloneDxDocument:
 
     version: str
     components: int
+    undigested: int
+    """How many of them carry no hash."""
+    licences: tuple[Licence, ...]
+
+
+class _License(msgspec.Struct):
+    id: str = ""
+    name: str = ""
+
+
+class _LicenseChoice(msgspec.Struct):
+    license: _License | None = None
+    expression: str = ""
 
 
 class _Component(msgspec.Struct):
     name: str
+    hashes: list[dict[str, Any]] | None = None
+    licenses: list[_LicenseChoice] | None = None
     components: list[_Component] | None = None
 
 
@@ -57,9 +76,22 @@ def read_cyclonedx(predicate_type: str, predicate: Mapping[str, Any]) -> Cyclone
         raise Malformed("evidence-invalid", "the document is not CycloneDX of a version 1.x or 2.x")
     if declared[1] not in (None, wire.spec_version):
         raise Malformed("evidence-invalid", "the CycloneDX version is not the one that the predicate type declares")
-    return CycloneDxDocument(wire.spec_version, _count(wire.components or ()))
+    components = tuple(_every(wire.components or ()))
+    return CycloneDxDocument(
+        wire.spec_version,
+        len(components),
+        sum(not component.hashes for component in components),
+        count_licences((component.name, _licences(component)) for component in components),
+    )
 
 
-def _count(components: Sequence[_Component]) -> int:
+def _every(components: Sequence[_Component]) -> Iterator[_Component]:
     # The loader has bounded the depth.
-    return sum(1 + _count(component.components or ()) for component in components)
+    for component in components:
+        yield component
+        yield from _every(component.components or ())
+
+
+def _licences(component: _Component) -> Iterator[str]:
+    for choice in component.licenses or ():
+        yield choice.expression or ("" if choice.license is None else choice.license.id or choice.license.name)

@@ -26,6 +26,7 @@ import msgspec
 
 from signer.errors import Malformed
 from signer.formats.build_context import read_logs, read_secrets
+from signer.formats.person import require_identifier
 from signer.formats.rfc3339 import parse_time
 from signer.formats.shape import read_shape, require_visible
 from signer.formats.source_uri import SourceLocation, find_source_uri, parse_ref, parse_source_uri
@@ -45,7 +46,6 @@ _TEKTON = frozenset({"https://tekton.dev/chains/v2/slsa", "https://tekton.dev/ch
 _TEKTON_INPUT = "inputs/result"
 _UNSET_CLOCK = "0001-01-01T00:00:00Z"
 _BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
-_IDENTIFIER = re.compile(r"(?:san|email|login):.+")
 _ACTOR = re.compile(r"[0-9]{1,20}")
 
 
@@ -257,10 +257,7 @@ def _definition(builder_id: str, stated: _Stated, location: SourceLocation | Non
 
 def _triggered_by(metadata: _Metadata, definition: _BuildDefinition, location: SourceLocation | None) -> str | None:
     if metadata.triggered_by is not None:
-        identifier = require_visible(metadata.triggered_by, what=TRIGGERED_BY)
-        if _IDENTIFIER.fullmatch(identifier) is None:
-            raise Malformed("evidence-invalid", f"{TRIGGERED_BY} is not san:, email: or login:")
-        return identifier
+        return require_identifier(metadata.triggered_by, what=TRIGGERED_BY)
     # The SLSA generator for GitHub states the numeric id; names can be registered again by others.
     actor = (definition.internal_parameters or {}).get("GITHUB_ACTOR_ID")
     if definition.build_type in _GITHUB and location is not None and isinstance(actor, str) and _ACTOR.fullmatch(actor):

@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """SPDX documents as predicates: https://spdx.dev/Document, …/v2.x (2.2, 2.3) and …/v3.x.
 
-{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","packages":[{"SPDXID":"SPDXRef-a","name":"a"}]}
+{"spdxVersion":"SPDX-2.3","SPDXID":"SPDXRef-DOCUMENT","packages":[{"SPDXID":"SPDXRef-a","name":"a",
+ "checksums":[{"algorithm":"SHA256","checksumValue":"9c56…"}],"licenseConcluded":"NOASSERTION","licenseDeclared":"MIT"}]}
 
 {"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld",
- "@graph":[{"type":"CreationInfo","specVersion":"3.0.1"},{"type":"software_Package","name":"a"}]}
+ "@graph":[{"type":"CreationInfo","specVersion":"3.0.1"},
+           {"type":"software_Package","spdxId":"urn:a","name":"a","verifiedUsing":[{"type":"Hash","hashValue":"9c56…"}]},
+           {"type":"simplelicensing_LicenseExpression","spdxId":"urn:mit","simplelicensing_licenseExpression":"MIT"},
+           {"type":"Relationship","relationshipType":"hasDeclaredLicense","from":"urn:a","to":["urn:mit"]}]}
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from policy.artifact_facts import Licence
 from signer.errors import Malformed
+from signer.formats.licences import count_licences
 from signer.formats.shape import read_shape
 
 PREDICATE_TYPE = "https://spdx.dev/Document"
 
 _TYPE = re.compile(r"https://spdx\.dev/Document(?:/v([23])(?:\.[0-9]+){0,2})?")
+_UNSTATED = ("", "NOASSERTION")
 _VERSION_2 = re.compile(r"SPDX-(2\.[0-9])")
 _VERSION_3 = re.compile(r"3(?:\.[0-9]+){1,2}")
 
@@ -32,10 +39,16 @@ class SpdxDocument:
 
     version: str
     components: int
+    undigested: int
+    """How many of them carry no checksum."""
+    licences: tuple[Licence, ...]
 
 
-class _Package(msgspec.Struct):
+class _Package(msgspec.Struct, rename="camel"):
     name: str
+    checksums: list[dict[str, Any]] | None = None
+    license_concluded: str = ""
+    license_declared: str = ""
 
 
 class _Version2(msgspec.Struct, rename={"spdx_version": "spdxVersion"}):
@@ -46,6 +59,13 @@ class _Version2(msgspec.Struct, rename={"spdx_version": "spdxVersion"}):
 class _Element(msgspec.Struct, rename="camel"):
     type: str
     spec_version: str | None = None
+    spdx_id: str = ""
+    name: str = ""
+    verified_using: list[Any] | None = None
+    relationship_type: str = ""
+    source: str = msgspec.field(default="", name="from")
+    to: list[str] | None = None
+    expression: str = msgspec.field(default="", name="simplelicensing_licenseExpression")
 
 
 class _Version3(msgspec.Struct):
@@ -73,7 +93,19 @@ def _version_2(predicate: Mapping[str, Any]) -> SpdxDocument:
     version = _VERSION_2.fullmatch(wire.spdx_version)
     if version is None:
         raise Malformed("evidence-invalid", "spdxVersion is not SPDX-2.x")
-    return SpdxDocument(version[1], len(wire.packages or ()))
+    packages = wire.packages or []
+    return SpdxDocument(
+        version[1],
+        len(packages),
+        sum(not package.checksums for package in packages),
+        count_licences((package.name, _preferred(package)) for package in packages),
+    )
+
+
+def _preferred(package: _Package) -> Iterator[str]:
+    """The concluded licence, or else the declared one."""
+    stated = [text for text in (package.license_concluded, package.license_declared) if text not in _UNSTATED]
+    yield from stated[:1]
 
 
 def _version_3(predicate: Mapping[str, Any]) -> SpdxDocument:
@@ -82,4 +114,21 @@ def _version_3(predicate: Mapping[str, Any]) -> SpdxDocument:
     version = versions.pop() if len(versions) == 1 else None
     if version is None or _VERSION_3.fullmatch(version) is None:
         raise Malformed("evidence-invalid", "the SPDX document states no single specVersion 3.x")
-    return SpdxDocument(version, sum(element.type == "software_Package" for element in wire.graph))
+    packages = [element for element in wire.graph if element.type == "software_Package"]
+    expressions = {element.spdx_id: element.expression for element in wire.graph if element.expression}
+    stated: dict[str, dict[str, list[str]]] = {"hasConcludedLicense": {}, "hasDeclaredLicense": {}}
+    for element in wire.graph:
+        if element.relationship_type in stated:
+            # An expression that is not in the document, or one of another form, stays unknown.
+            named = [expressions.get(each, each) for each in element.to or ()]
+            known = [text for text in named if text not in _UNSTATED]
+            stated[element.relationship_type].setdefault(element.source, []).extend(known)
+    return SpdxDocument(
+        version,
+        len(packages),
+        sum(not package.verified_using for package in packages),
+        count_licences(
+            (package.name, next((found for by in stated.values() if (found := by.get(package.spdx_id))), ()))
+            for package in packages
+        ),
+    )

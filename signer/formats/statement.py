@@ -38,7 +38,8 @@ _HEX = re.compile(r"[0-9a-f]+")
 class StatementSubject(msgspec.Struct, frozen=True):
     """What a statement speaks of: the digests that identify it, by accepted algorithm.
 
-    `artifact` holds sha256, sha384 and sha512; `commit` is the gitCommit digest. A struct, because a statement has a
+    `artifact` holds sha256, sha384 and sha512; `commit` and `tree` are the gitCommit and gitTree digests. A struct,
+    because a statement has a
     thousand of them and they are made for every request.
     """
 
@@ -47,6 +48,7 @@ class StatementSubject(msgspec.Struct, frozen=True):
     commit: str | None
     uri: str | None
     annotations: Mapping[str, Any]
+    tree: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +126,13 @@ def _subject(wire: _Subject) -> StatementSubject:
                 "evidence-invalid",
                 f"a {algorithm} digest of the statement is not {LENGTHS[algorithm]} lower-case hex digits",
             )
-    commit = wire.digest.get("gitCommit")
-    if commit is not None and not is_commit(commit):
-        raise Malformed("evidence-invalid", "a gitCommit digest of the statement is not 40 or 64 lower-case hex digits")
-    return StatementSubject(wire.name or "", artifact, commit, wire.uri, wire.annotations or {})
+    commit, tree = wire.digest.get("gitCommit"), wire.digest.get("gitTree")
+    for name, found in (("gitCommit", commit), ("gitTree", tree)):
+        if found is not None and not is_commit(found):
+            raise Malformed(
+                "evidence-invalid", f"a {name} digest of the statement is not 40 or 64 lower-case hex digits"
+            )
+    return StatementSubject(wire.name or "", artifact, commit, wire.uri, wire.annotations or {}, tree)
 
 
 def is_commit(text: str) -> bool:

@@ -56,6 +56,8 @@ class ScanReport:
     started: datetime | None
     finished: datetime | None
     vulnerabilities: tuple[Vulnerability, ...]
+    tells_fixes: bool = False
+    """Whether a vulnerability without a fix has none; this format has no place for one."""
 
 
 class _Rating(msgspec.Struct):

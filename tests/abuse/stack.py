@@ -52,6 +52,9 @@ metadata: {name: access, version: 1}
 people:
   - {id: alice, sans: ["spiffe://dev.invalid/person/alice"], approvalKeys: ["ALICE"]}
   - {id: bob, sans: ["spiffe://dev.invalid/person/bob"], approvalKeys: ["BOB"]}
+  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: reviewer, emails: [reviewer@dev.invalid]}
+  - {id: maintainer, emails: [maintainer@dev.invalid]}
 robots:
   - {id: ci, sans: ["spiffe://dev.invalid/robot/ci"]}
   - {id: other, sans: ["spiffe://dev.invalid/robot/other"]}
@@ -173,6 +176,9 @@ class Release:
             by, attestations.source_statement(**{"verified": self.finished, "commit": self.commit, **changes})
         )
 
+    def review(self, *, by: str = "source", **changes: Any) -> bytes:
+        return self.by(by, attestations.review_statement(**{"commit": self.commit, **changes}))
+
     def tests(self, *subjects: Subject, by: str = "builder", **changes: Any) -> bytes:
         return self.by(by, attestations.suite_statement(subjects or (self.subject,), **changes))
 
@@ -188,8 +194,8 @@ class Release:
         return attestations.attest(statement, self.signers[name])
 
     def evidence(self, **changed: bytes | None) -> list[bytes]:
-        """All five attestations, some replaced, and those that are None left out."""
-        good = {name: getattr(self, name) for name in ("provenance", "source", "tests", "scan", "sbom")}
+        """All six attestations, some replaced, and those that are None left out."""
+        good = {name: getattr(self, name) for name in ("provenance", "source", "review", "tests", "scan", "sbom")}
         made = {name: changed[name] if name in changed else make() for name, make in good.items()}
         return [item for item in made.values() if item is not None]
 

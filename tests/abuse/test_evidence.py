@@ -73,7 +73,8 @@ def test_E02_only_the_wanted_digest_is_signed(stack: Stack) -> None:
     mine, attackers = stack.release(), stack.release("evil.tar")
     both = (mine.subject, attackers.subject)
     answer = stack.ask(
-        mine, [mine.provenance(*both), mine.source(), mine.tests(*both), mine.scan(*both), mine.sbom(*both)]
+        mine,
+        [mine.provenance(*both), mine.source(), mine.review(), mine.tests(*both), mine.scan(*both), mine.sbom(*both)],
     )
     assert answer.status == 200
     assert signed_statement(answer)["subject"] == [{"name": "shop.tar", "digest": {"sha256": mine.subject.sha256}}]

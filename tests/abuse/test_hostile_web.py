@@ -255,7 +255,7 @@ def test_invented_facts_stay_on_record_beside_the_bytes_that_contradict_them(aut
     target = subject(20)
     finished = authority.evidence(target)
     command = authority.decide(finished, target)
-    provenance = tuple(replace(item, workflow="invented.yml") for item in command.judge.facts.provenance)
+    provenance = tuple(replace(item, dependencies=99) for item in command.judge.facts.provenance)
     forged = msgspec.structs.replace(
         command,
         judge=msgspec.structs.replace(command.judge, facts=replace(command.judge.facts, provenance=provenance)),

@@ -28,11 +28,10 @@ def activate(stack: Stack, data: bytes, *, owners: int = 2, number: int = 2) -> 
         Activate(principal="operator:0", document="policy", data=data, signatures=signatures), admin=True
     )
     assert type(reply).__name__ == "Failed", reply
-    for index in range(before, stack.size()):
-        leaf = decode_leaf(stack.authority.reader().leaf(index))
-        assert isinstance(leaf, Refusal), "it left a leaf of another kind"
-        assert leaf.reason == reply.code
-    assert stack.size() - before <= 1
+    assert stack.size() == before + 1, "a refusal is one leaf, and no other is written"
+    leaf = decode_leaf(stack.authority.reader().leaf(before))
+    assert isinstance(leaf, Refusal)
+    assert (leaf.digest, leaf.reason) == (sha256_hex(data), reply.code)
     return reply.family, reply.code, reply.detail
 
 

@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from policy.artifact_facts import Licence, VexStatement
 from policy.decision import Decision, Finding
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import (
+    ArtifactSignature,
     Bound,
     Document,
     EvidenceFacts,
@@ -22,20 +24,25 @@ from policy.facts import (
     Origin,
     Provenance,
     RequestFacts,
+    ReviewRecord,
     Sbom,
     SourceSummary,
     SubjectFact,
     TestResult,
+    Vex,
     Vulnerability,
     VulnerabilityScan,
 )
 from policy.ledger_facts import LedgerFacts
+from policy.review_facts import OwnedFiles, ProtectedRef, Review
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 BUILD_TYPE = "https://actions.github.io/buildtypes/workflow/v1"
 REPOSITORY = "github.com/acme/shop"
 COMMIT = "51c0de" + "0" * 34
 LOG = sha256(b"made, packed, done").hexdigest()
+AUTHOR, COMMITTER, REVIEWER, ADMIN = "person:author", "person:committer", "person:reviewer", "person:admin"
+WORKFLOWS = ".github/workflows/"
 PARAMETERS = ("workflow.path", "workflow.ref", "workflow.repository")
 
 
@@ -140,6 +147,50 @@ def document() -> dict[str, Any]:
     }
 
 
+REVIEW_RULES: list[dict[str, Any]] = [
+    {
+        "id": "SRC-3",
+        "type": "source.protection",
+        "control": "source",
+        "level": "minimum",
+        "collectors": ["forge"],
+        "refs": ["refs/heads/main"],
+    },
+    {
+        "id": "SRC-4",
+        "type": "source.reviewers",
+        "control": "source",
+        "level": "better",
+        "collectors": ["forge"],
+        "min": 2,
+    },
+    {"id": "SRC-5", "type": "source.owners", "control": "source", "level": "better", "collectors": ["forge"]},
+    {
+        "id": "SRC-6",
+        "type": "source.workflow-files",
+        "control": "source",
+        "level": "better",
+        "collectors": ["forge"],
+        "paths": [WORKFLOWS],
+    },
+    {"id": "SRC-7", "type": "source.workflow", "control": "source", "level": "strong", "collectors": ["forge"]},
+    {
+        "id": "SRC-8",
+        "type": "source.admin-review",
+        "control": "source",
+        "level": "strong",
+        "collectors": ["forge"],
+        "min": 1,
+    },
+]
+"""What `document` leaves out: the rules over review records."""
+FURTHER_TRUST: dict[str, Any] = {
+    "signers": {"release": {"key": "builder"}},
+    "authors": {"appsec": {"key": "source"}},
+}
+"""What `further_rules` and parameters that `document` does not use rest on."""
+
+
 def further_rules() -> list[dict[str, Any]]:
     """One rule of each type that `document` does not use."""
     return [
@@ -153,6 +204,24 @@ def further_rules() -> list[dict[str, Any]]:
             "buildTypes": [BUILD_TYPE],
             "parameters": {"allow": list(PARAMETERS)},
         },
+        {"id": "ART-1", "type": "artifact.digest", "control": "artifact", "level": "minimum"},
+        {"id": "ART-2", "type": "artifact.provenance", "control": "artifact", "level": "strong"},
+        {
+            "id": "ART-3",
+            "type": "artifact.signature",
+            "control": "artifact",
+            "level": "strong",
+            "signers": ["release"],
+        },
+        {"id": "SBM-2", "type": "sbom.digests", "control": "artifact", "level": "strong"},
+        {
+            "id": "LIC-1",
+            "type": "sbom.licences",
+            "control": "artifact",
+            "level": "better",
+            "allow": ["MIT"],
+            "deny": ["SSPL-1.0"],
+        },
         {"id": "BLD-6", "type": "build.log", "control": "build", "level": "strong"},
         {
             "id": "BLD-7",
@@ -161,6 +230,7 @@ def further_rules() -> list[dict[str, Any]]:
             "level": "strong",
             "secrets": {"allow": []},
         },
+        *copy.deepcopy(REVIEW_RULES),
     ]
 
 
@@ -172,6 +242,7 @@ def encode(value: dict[str, Any]) -> bytes:
 def policy(*only: str, **changes: Any) -> Policy:
     """The policy `demo`; `only` names the rules kept, `changes` are keys of the first of them (None removes one)."""
     value = copy.deepcopy(document())
+    value["trust"].update(FURTHER_TRUST)
     if only:
         by_id = {rule["id"]: rule for rule in (*value["rules"], *further_rules())}
         value["rules"] = [by_id[name] for name in only]
@@ -261,6 +332,41 @@ def reviewed(name: str = "source", *, key: str | None = "source", **changes: Any
     return replace(item, **changes)
 
 
+def approval(reviewer: str = REVIEWER, **changes: Any) -> Review:
+    return replace(Review(reviewer=reviewer, commit=COMMIT, decision="approved", role="write"), **changes)
+
+
+def protected(**changes: Any) -> ProtectedRef:
+    item = ProtectedRef(ref="refs/heads/main", by_request=True, force_push=False, deletion=False, includes_admins=True)
+    return replace(item, **changes)
+
+
+def owned(**changes: Any) -> OwnedFiles:
+    return replace(OwnedFiles(paths=(WORKFLOWS,), owners=(REVIEWER,), changed=True), **changes)
+
+
+def recorded(name: str = "record", *, key: str | None = "source", **changes: Any) -> ReviewRecord:
+    """A review record that satisfies every rule of the source control."""
+    placing = taken(changes)
+    item = ReviewRecord(
+        origin=origin(name, key=key, **{"bound": "source", **placing}),
+        collector="forge",
+        verifier="https://dev.invalid/source",
+        repository=REPOSITORY,
+        commit=COMMIT,
+        tree=None,
+        by_tree=False,
+        authors=(AUTHOR, COMMITTER),
+        reviews=(approval(), approval(ADMIN, role="admin")),
+        protected=(protected(),),
+        owners_enforced=True,
+        owned=(owned(),),
+        merged_by=COMMITTER,
+        bypassed=False,
+    )
+    return replace(item, **changes)
+
+
 def ran(name: str = "tests", *, key: str | None = "builder", **changes: Any) -> TestResult:
     placing = taken(changes)
     item = TestResult(
@@ -286,9 +392,38 @@ def vulnerability(severity: Any, *, name: str = "CVE-2026-40021", score: int | N
     return Vulnerability(id=name, severity=severity, score=score)
 
 
+def signed(name: str = "signature", *, key: str | None = "builder", **changes: Any) -> ArtifactSignature:
+    placing = taken(changes)
+    item = ArtifactSignature(origin=origin(name, key=key, **placing), signer="release")
+    return replace(item, **changes)
+
+
+def dismissal(
+    *ids: str,
+    status: Any = "not_affected",
+    justification: str | None = "vulnerable_code_not_present",
+    packages: tuple[str, ...] = (),
+) -> VexStatement:
+    return VexStatement(ids=ids, status=status, justification=justification, packages=packages)
+
+
+def vex(*statements: VexStatement, name: str = "vex", key: str | None = "source", **changes: Any) -> Vex:
+    placing = taken(changes)
+    item = Vex(origin=origin(name, key=key, **placing), author="appsec", made=ago(hours=2), statements=statements)
+    return replace(item, **changes)
+
+
 def inventory(name: str = "sbom", *, key: str | None = "builder", **changes: Any) -> Sbom:
     placing = taken(changes)
-    item = Sbom(origin=origin(name, key=key, **placing), producer="ci", format="spdx", version="2.3", components=42)
+    item = Sbom(
+        origin=origin(name, key=key, **placing),
+        producer="ci",
+        format="spdx",
+        version="2.3",
+        components=42,
+        undigested=0,
+        licences=(Licence(expression="MIT", components=42, example="flask"),),
+    )
     return replace(item, **changes)
 
 
@@ -302,7 +437,7 @@ def kept(name: str = "log", *, kind: str = "build-log", submitter: str = "robot:
 
 def good() -> tuple[Item, ...]:
     """Evidence that satisfies every rule of `document`."""
-    return (built(), reviewed(), ran(), scanned(), inventory())
+    return (built(), reviewed(), ran(), scanned(), inventory(), recorded(), signed())
 
 
 def facts(
@@ -329,6 +464,9 @@ def facts(
             scans=tuple(item for item in items if isinstance(item, VulnerabilityScan)),
             sboms=tuple(item for item in items if isinstance(item, Sbom)),
             documents=tuple(item for item in items if isinstance(item, Document)),
+            reviews=tuple(item for item in items if isinstance(item, ReviewRecord)),
+            signatures=tuple(item for item in items if isinstance(item, ArtifactSignature)),
+            vex=tuple(item for item in items if isinstance(item, Vex)),
         ),
         ledger=ledger,
     )

@@ -10,7 +10,7 @@ import pytest
 from policy.decision import Outcome
 from policy.document import parse_policy
 from policy.facts import Item, Vulnerability
-from policy.rules.artifact.vulnerabilities import rating
+from policy.rules.artifact.severity import rating
 from tests.policy.factory import (
     ago,
     built,

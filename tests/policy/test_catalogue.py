@@ -13,7 +13,7 @@ from policy.rule import CONTROLS, LEVELS, RuleType
 from policy.rules import RULES
 from policy.schema import PolicyError
 from policy.strict_yaml import load
-from tests.policy.factory import document, encode, further_rules
+from tests.policy.factory import FURTHER_TRUST, document, encode, further_rules
 
 TYPES = pytest.mark.parametrize("kind", RULES.values(), ids=RULES)
 TEXTS = ("title", "description", "success", "failure", "remedy", "supply", "evidence", "example")
@@ -48,6 +48,7 @@ def sample(code: str) -> dict[str, Any]:
 def with_rule(rule: dict[str, Any]) -> bytes:
     """The factory's document with this rule, what it names of its checklist and trust, and an environment before."""
     value = copy.deepcopy(document())
+    value["trust"].update(FURTHER_TRUST)
     value["trust"]["scanners"] = {"grype": {"key": "scanner"}}
     value["rules"] = [rule, *(each for each in value["rules"] if each["id"] in rule.get("checklist", ()))]
     value["rules"].append({**sample("sbom.present"), "id": "BEFORE"})
@@ -80,8 +81,9 @@ VALUES: dict[str, Any] = {
     "collectors": ["forge"],
     "properties": ["SLSA_SOURCE_TWO_PARTY_REVIEWED"],
     "min": 1,
-    "onHeadCommit": True,
-    "authorMayApprove": False,
+    "includesAdmins": True,
+    "paths": ["deploy/"],
+    "reusable": [f"https://x.invalid/a/b@{'0' * 40}"],
     "scanners": ["grype"],
     "deny": {"critical": 0},
     "formats": ["spdx"],
@@ -103,6 +105,12 @@ VALUES: dict[str, Any] = {
     "reason": "the weekend",
     "submitters": ["robot:ci"],
     "reviewWithin": "2d",
+    "signers": ["release"],
+    "maxUndigested": 1,
+    "allow": ["MIT"],
+    "grace": {"critical": "1d"},
+    "onlyIfFixed": True,
+    "vex": ["appsec"],
 }
 
 
@@ -113,6 +121,8 @@ def test_every_described_parameter_is_read_and_no_other(kind: RuleType[Any]) -> 
     rule |= {name: VALUES[name] for name in described}
     if kind.code == "build.log":
         rule["level"] = "better"
+    if kind.code == "sbom.licences":
+        rule["deny"] = ["SSPL-1.0"]
     if kind.code == "source.reviews":
         rule["atLeast"] = "SLSA_SOURCE_LEVEL_1"
     assert parse_policy(with_rule(rule)).rules[0].type == kind.code
@@ -129,9 +139,9 @@ def test_exactly_the_parameters_described_as_required_are_required(kind: RuleTyp
         rule = {key: value for key, value in full.items() if key != name}
         if parameter.required:
             with pytest.raises(PolicyError, match="is missing"):
-                parse_policy(with_rule(rule))
+                parse_policy(with_rule({**rule, "level": "minimum"}))
         else:
-            parse_policy(with_rule(rule))
+            parse_policy(with_rule({**rule, "level": "minimum"}))
 
 
 def test_the_page_holds_every_rule_and_parameter_once() -> None:

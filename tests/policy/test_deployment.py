@@ -12,11 +12,12 @@ from hypothesis import given, strategies as st
 
 from policy.decision import Outcome, Verdict
 from policy.document import parse_policy
+from policy.facts import ReviewRecord
 from policy.ledger_facts import BreakGlass, Excluded, Reached
 from policy.levels import matrix, verified_levels
 from policy.schema import PolicyError
 from policy.separation import unfilled
-from tests.policy.factory import NOW, ago, built, document, encode, origin, scanned, vulnerability
+from tests.policy.factory import NOW, ago, built, document, encode, origin, recorded, scanned, vulnerability
 from tests.policy.promotion import (
     BREAK_GLASS,
     CHECKLIST,
@@ -295,8 +296,14 @@ def test_a_rejection_of_this_hold_denies_whatever_was_approved() -> None:
     assert decide(policy, request, *both, replace(no, cited="e" * 64)).verdict is Verdict.ALLOW
 
 
+UNRECORDED = tuple(item for item in promoted() if not isinstance(item, ReviewRecord))
 NOBODY: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
-    "no author named": ((), {"excluded": ()}, "who wrote the change"),
+    "no author named": (UNRECORDED, {"excluded": ()}, "who wrote the change"),
+    "an author of the review record whom nobody knows": (
+        (*UNRECORDED, recorded(authors=("unmapped",))),
+        {"excluded": ()},
+        "the author is nobody",
+    ),
     "an author whom nobody knows": (
         (),
         {"excluded": (Excluded(person="unmapped", role="author"),)},
@@ -319,6 +326,21 @@ NOBODY: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         "the trigger is nobody",
     ),
 }
+
+
+def test_an_author_of_the_review_record_does_not_approve() -> None:
+    policy, request = production(HUMAN), asked(*UNRECORDED, recorded(authors=("person:release",)))
+    both = [approve(policy, request, f"person:{name}", name) for name in ("release", "sre")]
+    ended = finding(decide(policy, request, *both), "APR-1")
+    assert ended.outcome is Outcome.WAITING
+    assert "person:release is the release's author" in ended.found
+
+
+def test_an_author_whom_a_stranger_names_may_approve() -> None:
+    forged = recorded("forged", collector=None, key="stranger", authors=("person:release",))
+    policy, request = production(HUMAN), asked(*promoted(), forged)
+    both = [approve(policy, request, f"person:{name}", name) for name in ("release", "sre")]
+    assert finding(decide(policy, request, *both), "APR-1").outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(("items", "known", "says"), NOBODY.values(), ids=NOBODY)

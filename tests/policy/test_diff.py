@@ -215,7 +215,7 @@ CHANGES: list[Callable[[Value], object]] = [
     lambda v: rule(v, 4).pop("suites"),
     lambda v: rule(v, 4).update(minPassed=2),
     lambda v: rule(v, 6).update(formats=["spdx", "cyclonedx"]),
-    lambda v: rule(v, 3).pop("properties"),
+    lambda v: (rule(v, 3).pop("properties"), rule(v, 3).update(level="minimum")),
     lambda v: rule(v, 3).update(atLeast="SLSA_SOURCE_LEVEL_4"),
     lambda v: rule(v, 0).pop("workflows"),
     second_scanner,

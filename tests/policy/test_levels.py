@@ -176,7 +176,7 @@ def test_own_names_never_look_like_slsa_levels() -> None:
 
 
 def test_a_property_of_one_subjects_source_is_not_the_others() -> None:
-    judged = policy("SRC-2", properties=None)
+    judged = policy("SRC-2", properties=None, level="minimum")
     known = facts(
         built("one", covers=(0,)),
         built("two", covers=(1,), commit="f" * 40),

@@ -40,6 +40,7 @@ def fitted(*items: Item) -> tuple[Item, ...]:
         "producer": "builder",
         "scanner": "scanner",
         "collector": "source",
+        "signer": "builder",
     }
     renamed = []
     for item in items:
@@ -86,7 +87,7 @@ DENIED: dict[str, tuple[Level, Item, str]] = {
     "better: a scan of last week": ("better", scanned(finished=ago(days=6), database_updated=ago(days=6)), "VUL-1"),
     "better: an unprotected branch": ("better", reviewed(levels=("SLSA_SOURCE_LEVEL_2",)), "SRC-2"),
     "better: a review of another commit": ("better", reviewed(commit="f" * 40), "SRC-2"),
-    "strong: one reviewer": ("strong", reviewed(levels=("SLSA_SOURCE_LEVEL_3",)), "SRC-3"),
+    "strong: one reviewer": ("strong", reviewed(levels=("SLSA_SOURCE_LEVEL_3",)), "SRC-2"),
     "strong: a medium vulnerability": ("strong", scanned(vulnerabilities=(vulnerability("medium"),)), "VUL-1"),
     "strong: a scan of the day before yesterday": (
         "strong",

@@ -71,10 +71,6 @@ CASES: dict[str, tuple[Callable[[Value], object], str]] = {
         lambda value: value.update(limits={"maxRenewals": 2}),
         "warning limits: limits of waivers, and no rule is waivable",
     ),
-    "a demand that no evidence carries": (
-        lambda value: value["rules"][3].update(min=2),
-        "error rules.SRC-2: the rule can never pass: no evidence can say that 2 independent reviewers approved",
-    ),
 }
 
 

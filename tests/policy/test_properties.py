@@ -8,28 +8,44 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
+from policy.artifact_facts import Licence
 from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.engine import evaluate
-from policy.facts import EvidenceFacts, Facts, Item, SourceSummary, TestResult, VulnerabilityScan
+from policy.facts import Document, EvidenceFacts, Facts, Item, Sbom, SourceSummary, TestResult, Vex, VulnerabilityScan
 from policy.levels import matrix, verified_levels
 from tests.policy.factory import (
     COMMIT,
+    LOG,
     NOW,
     ago,
     built,
+    dismissal,
     facts,
     good,
     inventory,
+    kept,
     policy,
     ran,
     reviewed,
     scanned,
+    signed,
+    vex,
     vulnerability,
 )
 
 SUBJECTS = 2
 
-POLICIES = [policy(), policy("BLD-1", "SRC-1"), policy("SRC-2"), policy("BLD-2", "VUL-1"), policy("TST-1", "SBM-1")]
+ASIDE: dict[str, Any] = {"vex": ["appsec"], "grace": {"critical": "7d"}, "onlyIfFixed": True}
+POLICIES = [
+    policy(),
+    policy("BLD-1", "SRC-1"),
+    policy("SRC-2"),
+    policy("BLD-2", "VUL-1"),
+    policy("TST-1", "SBM-1"),
+    policy("VUL-1", **ASIDE),
+    policy("BLD-6", "ART-1", "ART-3", submitted=True, level="better"),
+    policy("LIC-1", "SBM-2", "BLD-4", "BLD-7"),
+]
 
 places = st.fixed_dictionaries(
     {
@@ -50,7 +66,7 @@ def items(draw: st.DrawFn) -> Item:
     name = f"item-{draw(st.integers(0, 10**6))}"
     placing: dict[str, Any] = draw(places)
     builder: dict[str, Any] = {}
-    match draw(st.integers(0, 4)):
+    match draw(st.integers(0, 6)):
         case 0:
             if draw(several(False, True)):
                 builder = {"builder": "shared-ci", "builder_id": "https://dev.invalid/shared", "key": "other"}
@@ -61,6 +77,9 @@ def items(draw: st.DrawFn) -> Item:
                 ref=draw(several("refs/heads/main", "refs/heads/x", None)),
                 commit=draw(several(COMMIT, "f" * 40, None)),
                 parameters=draw(several((), ("inputs.x",))),
+                definition=draw(several(COMMIT, "refs/heads/x", None)),
+                logs=draw(several((LOG,), ())),
+                secrets=draw(several((), ("TOKEN",), None)),
                 finished=draw(several(ago(hours=4), None, ago(days=30), ago(days=-1))),
                 started=draw(several(ago(hours=5), None, ago(hours=1))),
             )
@@ -87,10 +106,34 @@ def items(draw: st.DrawFn) -> Item:
                 **placing,
                 scanner=draw(several("grype", None)),
                 vulnerabilities=draw(several((), (vulnerability("critical"),), (vulnerability("unknown"),))),
+                tells_fixes=draw(several(False, True)),
+                first_received=draw(several(ago(hours=3), ago(days=8), None)),
                 finished=draw(several(ago(hours=3), ago(days=9), None)),
             )
         case _:
-            return inventory(name, **placing, producer=draw(several("ci", None)), components=draw(several(3, 0)))
+            return draw(further(name, placing))
+
+
+@st.composite
+def further(draw: st.DrawFn, name: str, placing: dict[str, Any]) -> Item:
+    match draw(st.integers(0, 3)):
+        case 0:
+            return signed(name, **placing, signer=draw(several("release", None)))
+        case 1:
+            statement = dismissal("CVE-2026-40021", status=draw(several("not_affected", "affected")))
+            return vex(statement, name=name, **placing, author=draw(several("appsec", None)))
+        case 2:
+            return kept(name, **placing, submitter=draw(several("robot:ci", "robot:dana")))
+        case _:
+            licence = Licence(expression=draw(several("MIT", "X", None)), components=3, example="a")
+            return inventory(
+                name,
+                **placing,
+                producer=draw(several("ci", None)),
+                components=draw(several(3, 0)),
+                undigested=draw(several(0, 1, None)),
+                licences=(licence,),
+            )
 
 
 def whole() -> tuple[Item, ...]:
@@ -132,7 +175,7 @@ def test_an_allow_rests_on_counted_evidence_for_every_rule_and_subject(
             assert finding.evidence
             for digest in finding.evidence:
                 origin = offered[digest].origin
-                assert origin.attested
+                assert origin.attested or isinstance(offered[digest], Document)
                 assert origin.bound in ("subject", "source")
                 assert set(finding.subjects) <= set(origin.covers)
 
@@ -150,8 +193,8 @@ def test_removing_an_item_that_no_failing_finding_names_never_turns_deny_into_al
     }
     removed = data.draw(st.sampled_from(release))
     after = decide(position, tuple(item for item in release if item is not removed))
-    # Only the latest scan or test result can stand in the way of an older one, and then a finding names it.
-    if isinstance(removed, VulnerabilityScan | TestResult) and removed.origin.digest in refusing:
+    # Only the latest of a kind, or a scan that ended a grace, can stand in the way, and then a finding names it.
+    if isinstance(removed, VulnerabilityScan | TestResult | Vex | Sbom) and removed.origin.digest in refusing:
         return
     assert after.verdict is Verdict.DENY
 

@@ -16,8 +16,23 @@ from policy.decision import Verdict
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import Item
+from policy.ledger_facts import LedgerFacts
 from policy.replay import Ending, Recorded, acknowledged, replay, retrust
-from tests.policy.factory import NOW, ago, built, document, encode, facts, good, inventory, pem, ran, reviewed, scanned
+from tests.policy.factory import (
+    NOW,
+    ago,
+    built,
+    document,
+    encode,
+    facts,
+    good,
+    inventory,
+    pem,
+    policy,
+    ran,
+    reviewed,
+    scanned,
+)
 from tests.policy.test_identity import certified, keyless
 from tests.policy.test_properties import items
 
@@ -220,7 +235,16 @@ def test_other_names_for_the_same_trust_change_no_verdict(evidence: list[Item]) 
 
 def test_the_facts_of_good_evidence_read_anew_under_the_same_trust_are_the_same() -> None:
     known = facts(*good(), built("two", builder=None, isolation=None, builder_id="x"))
-    assert retrust(known, old=POLICY.trust, new=POLICY.trust) == (known, "")
+    trust = policy().trust
+    assert retrust(known, old=trust, new=trust) == (known, "")
+
+
+def test_a_key_with_which_a_person_approves_is_the_same_under_another_name() -> None:
+    old = policy().trust
+    ledger = LedgerFacts(policy_digest="0" * 64, access_digest="1" * 64, personal_keys=("builder", "gone"))
+    new = replace(old, keys={f"{name}-2": text for name, text in old.keys.items()})
+    known, _ = retrust(facts(ledger=ledger), old=old, new=new)
+    assert known.ledger.personal_keys == ("builder-2",)
 
 
 KEYLESS = keyless()

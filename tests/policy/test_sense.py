@@ -10,8 +10,9 @@ from hypothesis import given, strategies as st
 
 from policy.patterns import compiled, matches
 from policy.rules import RULES
-from policy.rules.source import SOURCE_LEVELS
-from policy.sense import Direction, Kind, Sense, covers_name, covers_pattern, steps, weakened
+from policy.rules.source.reviews import SOURCE_LEVELS
+from policy.sense import Direction, Kind, Sense, covers_name, covers_pattern, steps
+from policy.weakened import weakened
 
 ACCEPTS = Sense(kind=Kind.ACCEPTS)
 LATEST = Sense(kind=Kind.ACCEPTS, latest=True)
@@ -24,6 +25,7 @@ LEAST = Sense(kind=Kind.LEAST, absent=1)
 MOST = Sense(kind=Kind.MOST)
 AGE = Sense(kind=Kind.AGE)
 LIMITS = Sense(kind=Kind.LIMITS)
+GRACE = Sense(kind=Kind.GRACE)
 ALLOWS = Sense(kind=Kind.ALLOWS, absent=False)
 INSISTS = Sense(kind=Kind.INSISTS, absent=False)
 SPAN = Sense(kind=Kind.SPAN, absent="0s")
@@ -66,6 +68,10 @@ CHANGES: dict[str, tuple[Sense | None, Any, Any, list[str]]] = {
     "no age any more": (AGE, "2d", None, ["looser"]),
     "no longer age any more": (AGE, "9d", None, ["unclear"]),
     "a limit raised and one lowered": (LIMITS, {"a": 0, "b": 1}, {"a": 1, "b": 0}, ["looser", "tighter"]),
+    "a grace longer and one shorter": (GRACE, {"a": "1d", "b": "2d"}, {"a": "25h", "b": "1d"}, ["looser", "tighter"]),
+    "a grace in other words": (GRACE, {"a": "1d"}, {"a": "24h"}, []),
+    "no grace any more": (GRACE, {"a": "1d", "b": "1d"}, None, ["tighter", "tighter"]),
+    "a grace where there was none": (GRACE, None, {"a": "1d"}, ["looser"]),
     "a limit gone": (LIMITS, {"a": 0, "b": 0}, {"a": 0}, ["looser"]),
     "a limit more": (LIMITS, {"a": 0}, {"a": 0, "b": 9}, ["tighter"]),
     "unrated ones accepted": (LIMITS, {"a": 0}, {"a": 0, "unknown": 1}, ["looser"]),
@@ -115,6 +121,7 @@ def test_every_parameter_of_every_rule_type_says_its_sense() -> None:
         (LEVEL, "SLSA_SOURCE_LEVEL_3", True, 2),
         (AGE, "36h", False, 2),
         (LIMITS, {"critical": 0, "high": 0}, True, 3),
+        (GRACE, {"critical": "1d", "high": "7d"}, False, 3),
         (ALLOWS, True, False, 2),
         (SPAN, "2h", True, 1),
         (SPAN, "0s", False, 1),

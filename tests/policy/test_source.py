@@ -14,7 +14,6 @@ from tests.policy.factory import (
     REPOSITORY,
     ago,
     built,
-    built_shared,
     document,
     encode,
     policy,
@@ -184,38 +183,6 @@ REVIEWS: dict[str, Case] = {
         (built(), reviewed(verified=None)),
         UNKNOWN,
         "when the source was verified",
-    ),
-    "the number of reviewers is unknown": (
-        {"min": 2},
-        (built(), reviewed()),
-        UNKNOWN,
-        "does not say that 2 independent",
-    ),
-    "the head commit is unknown": ({"onHeadCommit": True}, (built(), reviewed()), UNKNOWN, "of the head commit"),
-    "the authors are unknown": ({"authorMayApprove": False}, (built(), reviewed()), UNKNOWN, "who the authors are"),
-    "what is not demanded need not be said": (
-        {"onHeadCommit": False, "authorMayApprove": True},
-        (built(), reviewed()),
-        PASS,
-        "",
-    ),
-    "one satisfying attestation among several passes": (
-        {},
-        (built(), reviewed("weak", levels=(), received=9), reviewed()),
-        PASS,
-        "",
-    ),
-    "an untrusted one does not outweigh": (
-        {},
-        (built(), reviewed(), reviewed("evil", collector=None, result="FAILED", received=9)),
-        PASS,
-        "",
-    ),
-    "another build's review does not count for this one": (
-        {},
-        (built(commit="f" * 40), built_shared(commit="e" * 40), reviewed(commit="d" * 40)),
-        UNKNOWN,
-        "no source attestation",
     ),
 }
 

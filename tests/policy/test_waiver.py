@@ -170,6 +170,14 @@ def test_a_second_vulnerability_is_not_excused_with_the_first() -> None:
     assert decision.waivers == ("cd" * 32, "ab" * 32)
 
 
+def test_the_same_vulnerability_in_a_second_package_is_not_excused_with_the_first() -> None:
+    found = tuple(replace(vulnerability("high"), package=name) for name in ("pkg:pypi/a@1", "pkg:pypi/b@1"))
+    items = (*good()[:3], scanned(vulnerabilities=found), good()[4])
+    one, other = (Offender(id=CVE, package=each.package) for each in found)
+    assert decide(waiver(offenders=(one,)), items=items).verdict is Verdict.DENY
+    assert decide(waiver(offenders=(one, other)), items=items).verdict is Verdict.ALLOW
+
+
 def test_a_stale_scan_is_not_excused_with_its_vulnerability() -> None:
     items = vulnerable(finished=ago(days=3), database_updated=ago(days=3))
     assert [each.id for each in vul(decide(items=items)).offenders] == [
@@ -179,6 +187,15 @@ def test_a_stale_scan_is_not_excused_with_its_vulnerability() -> None:
         "database-age",
     ]
     assert decide(waiver(), items=items).verdict is Verdict.DENY
+
+
+def test_an_unrated_vulnerability_and_a_missing_date_are_not_excused_with_a_failure() -> None:
+    unrated = vulnerability("unknown", name=OTHER_CVE)
+    items = (*good()[:3], scanned(vulnerabilities=(vulnerability("high"), unrated)), good()[4])
+    assert decide(waiver(), items=items).verdict is Verdict.DENY
+    both = waiver(offenders=(Offender(id=OTHER_CVE), Offender(id=CVE)))
+    assert decide(both, items=items).verdict is Verdict.ALLOW
+    assert decide(waiver(), items=vulnerable(database_updated=None)).verdict is Verdict.DENY
 
 
 def test_what_a_second_scan_found_is_not_excused_with_the_first() -> None:

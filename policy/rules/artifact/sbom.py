@@ -3,14 +3,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
+from policy.facts import Sbom
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust
 from policy.wording import listed
+
+PRODUCERS: Final = Parameter(
+    name="producers",
+    sense=Sense(kind=Kind.ACCEPTS),
+    kind="list of producers",
+    required=False,
+    meaning="the trusted producers that are accepted; without it, every one under trust.producers",
+)
+
+LATEST_PRODUCERS: Final = replace(PRODUCERS, sense=Sense(kind=Kind.ACCEPTS, latest=True))
+"""The same where the SBOM received last decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,30 +35,42 @@ class SbomDemand:
     producers: tuple[str, ...]
 
 
-def _read_sbom(section: Section, trust: Trust) -> SbomDemand:
-    if not section.has("producers") and not trust.producers:
+def read_producers(section: Section, trust: Trust) -> tuple[str, ...]:
+    """The accepted producers, every trusted one without `producers`; raises PolicyError."""
+    if section.has("producers"):
+        return section.references("producers", trust.producers, what="producer")
+    if not trust.producers:
         raise section.refuse("producers", "the policy trusts no producer", remedy="add one under trust.producers")
+    return tuple(trust.producers)
+
+
+def trusted_sboms(producers: tuple[str, ...], case: Case) -> list[Sbom] | Judgement:
+    """The SBOMs by accepted producers, or the judgement when there is none: absent or another's."""
+    items = case.evidence.sboms
+    if not items:
+        return unknown("no verified SBOM of this digest")
+    accepted = [case.trust.producers[name] for name in producers]
+    trusted = [item for item in items if any(producer.made(item) for producer in accepted)]
+    if trusted:
+        return trusted
+    found = dict.fromkeys(f"an SBOM {signature(item.origin)}" for item in items)
+    signers = (producer.signer for producer in accepted)
+    cause = foreign((item.origin for item in items), signers, "the key is no accepted producer's")
+    return failed(cause, items, found=listed(found))
+
+
+def _read_sbom(section: Section, trust: Trust) -> SbomDemand:
     return SbomDemand(
         formats=section.choices("formats", ("spdx", "cyclonedx")),
         min_components=section.integer("minComponents", least=1),
-        producers=(
-            section.references("producers", trust.producers, what="producer")
-            if section.has("producers")
-            else tuple(trust.producers)
-        ),
+        producers=read_producers(section, trust),
     )
 
 
 def _judge_sbom(demand: SbomDemand, case: Case) -> Judgement:
-    items = case.evidence.sboms
-    if not items:
-        return unknown("no verified SBOM of this digest")
-    trusted = [item for item in items if any(case.trust.producers[name].made(item) for name in demand.producers)]
-    if not trusted:
-        found = dict.fromkeys(f"an SBOM {signature(item.origin)}" for item in items)
-        signers = (case.trust.producers[name].signer for name in demand.producers)
-        cause = foreign((item.origin for item in items), signers, "the key is no accepted producer's")
-        return failed(cause, items, found=listed(found))
+    trusted = trusted_sboms(demand.producers, case)
+    if isinstance(trusted, Judgement):
+        return trusted
     good = [item for item in trusted if item.format in demand.formats and item.components >= demand.min_components]
     if good:
         return passed(good, found=listed(f"{item.format} with {item.components} components" for item in good))
@@ -90,13 +115,7 @@ SBOM = RuleType(
             required=True,
             meaning="how many components it lists at least; 1 or more",
         ),
-        Parameter(
-            name="producers",
-            sense=Sense(kind=Kind.ACCEPTS),
-            kind="list of producers",
-            required=False,
-            meaning="the trusted producers that are accepted; without it, every one under trust.producers",
-        ),
+        PRODUCERS,
     ),
     example="{id: SBM-1, type: sbom.present, control: artifact, level: minimum, formats: [spdx], minComponents: 1}",
     needs_provenance=False,

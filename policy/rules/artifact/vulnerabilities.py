@@ -6,32 +6,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Literal
 
 from policy.decision import Offender
-from policy.facts import Vulnerability, VulnerabilityScan
+from policy.facts import Item, Vulnerability, VulnerabilityScan
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
+from policy.rules.artifact.grace import Grace, since
+from policy.rules.artifact.severity import ORDER, SEVERITIES, UNRATED, by_rating
+from policy.rules.artifact.weighing import dated, exceeded, weigh
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Scanner, Trust
 from policy.wording import listed, moment, quote, span
-
-SEVERITIES: Final = ("critical", "high", "medium", "low")
-"""The severities that a policy can limit, the worst first."""
-UNRATED: Final = "unknown"
-
-# Lower bounds of the CVSS v3.1 and v4.0 ratings, in tenths.
-_BOUNDS: Final = ((90, "critical"), (70, "high"), (40, "medium"), (1, "low"))
-_ORDER: Final = (*SEVERITIES, "none", UNRATED)
-
-
-def rating(item: Vulnerability) -> str:
-    """The worse of the stated severity and the one that the score means; `unknown` when neither says."""
-    scored = UNRATED
-    if item.score is not None:
-        scored = next((severity for bound, severity in _BOUNDS if item.score >= bound), "none")
-    return min(item.severity, scored, key=_ORDER.index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +28,9 @@ class ScanDemand:
     scanners: tuple[str, ...]
     deny: Mapping[str, int]
     max_age: timedelta | None
+    grace: Mapping[str, timedelta]
+    only_if_fixed: bool
+    authors: tuple[str, ...]
 
 
 def _read_scan(section: Section, trust: Trust) -> ScanDemand:
@@ -54,13 +44,39 @@ def _read_scan(section: Section, trust: Trust) -> ScanDemand:
             raise section.refuse("deny", f"limits {tuple(deny)[-1]} and not {name}", remedy=f"add a limit for {name}")
     deny[UNRATED] = limits.integer(UNRATED, least=0, default=0)
     limits.close()
-    return ScanDemand(scanners=scanners, deny=deny, max_age=section.duration("maxAge"))
+    return ScanDemand(
+        scanners=scanners,
+        deny=deny,
+        max_age=section.duration("maxAge"),
+        grace=_read_grace(section, deny),
+        only_if_fixed=section.boolean("onlyIfFixed", default=False),
+        authors=section.references("vex", trust.authors, what="author") if section.has("vex") else (),
+    )
+
+
+def _read_grace(section: Section, deny: Mapping[str, int]) -> dict[str, timedelta]:
+    if not section.has("grace"):
+        return {}
+    lengths = section.section("grace")
+    grace = {name: length for name in deny if (length := lengths.duration(name)) is not None}
+    lengths.close()
+    if not grace:
+        raise section.refuse("grace", "gives no severity a time", remedy="for example {high: 7d}, or remove it")
+    return grace
 
 
 def _require_scan(demand: ScanDemand) -> str:
     limits = ", ".join(f"{count} {name}" for name, count in demand.deny.items())
     age = "" if demand.max_age is None else f", at most {span(demand.max_age)} old"
-    return f"the latest scan of this digest by {' or '.join(demand.scanners)}{age}: at most {limits}"
+    parts = [f"the latest scan of this digest by {' or '.join(demand.scanners)}{age}: at most {limits}"]
+    if demand.only_if_fixed:
+        parts.append("without a fix not counted")
+    if demand.grace:
+        lengths = ", ".join(f"{name} {span(length)}" for name, length in demand.grace.items())
+        parts.append(f"not counted from the first receipt on for {lengths}")
+    if demand.authors:
+        parts.append(f"dismissed by {' or '.join(demand.authors)} not counted")
+    return "; ".join(parts)
 
 
 def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
@@ -74,54 +90,62 @@ def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
         signers = (scanner.signer for scanner in accepted.values())
         cause = foreign((item.origin for item in items), signers, "the key is no accepted scanner's")
         return failed(cause, items, found=listed(found))
-    return worst(_judge_one(demand, item, accepted[str(item.scanner)], case) for item in latest(trusted))
+    grace = since(trusted, demand.grace)
+    return worst(_judge_one(demand, item, accepted[str(item.scanner)], grace, case) for item in latest(trusted))
 
 
-def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, case: Case) -> Judgement:
-    rated: dict[str, list[Vulnerability]] = {}
-    for vulnerability in item.vulnerabilities:
-        rated.setdefault(rating(vulnerability), []).append(vulnerability)
-    counts = {name: [each.id for each in those] for name, those in rated.items()}
+def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, grace: Grace, case: Case) -> Judgement:
+    weighed = weigh(demand, item, grace, case)
+    rated = by_rating(weighed.counted)
+    counts = {name: [dated(each, name, grace) for each in those] for name, those in rated.items()}
     finished = "at a time not stated" if item.finished is None else moment(item.finished)
-    summary = ", ".join(f"{len(counts[name])} {name}" for name in _ORDER if name in counts)
-    found = f"scan by {scanner.name} {finished}: {summary or 'no vulnerability'}"
-    worst_ones = [
-        name for name in SEVERITIES if name in counts and name in demand.deny and len(counts[name]) > demand.deny[name]
-    ]
+    summary = ", ".join(f"{len(counts[name])} {name}" for name in ORDER if name in counts)
+    found = f"scan by {scanner.name} {finished}: {summary or 'no vulnerability'}{weighed.aside}"
+    items: tuple[Item, ...] = (item, *weighed.documents)
+    refusing = (*items, *weighed.against)
+    worst_ones = [name for name in exceeded(demand.deny, rated) if name != UNRATED]
     over = [
-        f"{len(counts[name])} {name} ({listed(map(quote, sorted(counts[name])))}), at most {demand.deny[name]}"
+        f"{len(counts[name])} {name} ({listed(sorted(counts[name]))}), at most {demand.deny[name]}"
         for name in worst_ones
     ]
     late = dict(_time_faults(demand, item, scanner, case))
     faults = (*over, *late.values())
+    times = {"scan-undated": item.finished, "database-undated": item.database_updated}
+    undated = [name for name, time in times.items() if time is None]
+    unrated = counts.get(UNRATED, [])
+    # Also what would be unknown were there no failure: a waiver for the failure must not hide it.
+    unsettled = rated[UNRATED] if len(unrated) > demand.deny[UNRATED] else []
     if faults:
         return failed(
             listed(faults),
-            [item],
+            refusing,
             found=found,
             remedy=""
             if over
             else "the scan job scans this digest again with a current database: signer sign --evidence SCAN",
-            offenders=_offenders((each for name in worst_ones for each in rated[name]), late),
+            offenders=_offenders(
+                (*(each for name in worst_ones for each in rated[name]), *unsettled), (*late, *undated)
+            ),
         )
-    times = {"scan-undated": item.finished, "database-undated": item.database_updated}
-    undated = [name for name, time in times.items() if time is None]
-    unrated = counts.get(UNRATED, [])
-    if len(unrated) > demand.deny[UNRATED]:
+    if unsettled:
         return unknown(
-            f"{len(unrated)} vulnerabilities carry no severity ({listed(map(quote, sorted(unrated)))})",
-            [item],
+            f"{len(unrated)} vulnerabilities carry no severity ({listed(sorted(unrated))})",
+            refusing,
             found=found,
             bound="subject",
             remedy="the scan job scans this digest again with a database that rates them: signer sign --evidence SCAN",
-            offenders=_offenders(rated[UNRATED], undated),
+            offenders=_offenders(unsettled, undated),
         )
     if undated:
         missing = "when it ended" if item.finished is None else "when its database was updated"
         return unknown(
-            f"the scan does not say {missing}", [item], found=found, bound="subject", offenders=_offenders((), undated)
+            f"the scan does not say {missing}", items, found=found, bound="subject", offenders=_offenders((), undated)
         )
-    return passed([item], found=found)
+    return passed(items, found=found)
+
+
+def _ceiling(demand: ScanDemand) -> Literal["minimum", "better", "strong"]:
+    return "better" if demand.only_if_fixed or demand.grace else "strong"
 
 
 def _offenders(vulnerabilities: Iterable[Vulnerability], times: Iterable[str]) -> tuple[Offender, ...]:
@@ -160,14 +184,19 @@ VULNERABILITIES = RuleType(
     description=(
         "A scan counts only for the very digest that it scanned, while it and its database are fresh. Among the scans "
         "of accepted scanners the one received last decides, so that an older clean scan cannot hide a newer finding. "
-        "Severity and score may differ: the worse one counts. What nobody rated is not known to be harmless."
+        "Severity and score may differ: the worse one counts. What nobody rated is not known to be harmless. "
+        "What a rule sets aside stands in the finding: with `grace` what was first received not long ago, counted "
+        "for this very digest; with `onlyIfFixed` what has no fix; with `vex` what a trusted author calls "
+        "fixed, or not affected for one of OpenVEX's justifications. The first two make the level better at most."
     ),
     success="has no more known vulnerabilities than allowed",
     failure="needs a fresh scan within the limits",
     remedy="the developer updates the affected components; the pipeline builds and scans again: "
     "signer sign --evidence SCAN",
     supply="the scan job attaches its scan of this digest: signer evidence add SCAN",
-    evidence="in-toto vulns v0.2 whose subject is the digest, by an accepted scanner; attested only.",
+    evidence="in-toto vulns v0.2 whose subject is the digest, by an accepted scanner; attested only. With "
+    "`onlyIfFixed`, a scanner's own report, since nothing else tells fixes; with `vex`, OpenVEX documents whose "
+    "subject is the digest, by an accepted author; attested only. The times of receipt are the ledger's.",
     parameters=(
         Parameter(
             name="scanners",
@@ -192,6 +221,28 @@ VULNERABILITIES = RuleType(
             meaning="oldest scan that counts; without it, defaults.maxEvidenceAge. The database's age is limited by "
             "the scanner's maxDatabaseAge",
         ),
+        Parameter(
+            name="grace",
+            sense=Sense(kind=Kind.GRACE),
+            kind="durations by severity",
+            required=False,
+            meaning="how long a finding of a limited severity does not count, from the ledger's first receipt of a "
+            "scan of this digest that has it; none without it",
+        ),
+        Parameter(
+            name="onlyIfFixed",
+            sense=Sense(kind=Kind.ALLOWS, absent=False),
+            kind="boolean",
+            required=False,
+            meaning="whether only vulnerabilities with a known fix count; false without it",
+        ),
+        Parameter(
+            name="vex",
+            sense=Sense(kind=Kind.ACCEPTS, absent=(), latest=True),
+            kind="list of authors",
+            required=False,
+            meaning="the trusted authors whose statements take a vulnerability out of account; nobody without it",
+        ),
     ),
     example="{id: VUL-1, type: vulns.threshold, control: artifact, level: better, scanners: [grype], "
     "deny: {critical: 0, high: 0}, maxAge: 2d}",
@@ -200,4 +251,5 @@ VULNERABILITIES = RuleType(
     read=_read_scan,
     require=_require_scan,
     judge=_judge_scan,
+    ceiling=_ceiling,
 )

@@ -58,6 +58,7 @@ def test_init_needs_what_its_level_demands(signer: Signer, keys: Path) -> None:
     refused = signer(
         *("policy", "init", "--level", "better", "--name", "shop", "--repository", "github.com/acme/shop"),
         *("--builder-id", "https://x", "--builder-key", keys / "builder.pub", "--out", keys / "shop.yaml"),
+        *("--source-key", keys / "source.pub", "--source-verifier", "https://ci.example/source"),
     )
     assert refused.code == 2
     assert "level better needs --scanner-key" in refused.err

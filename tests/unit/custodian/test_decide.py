@@ -39,7 +39,7 @@ from signer.formats.spki import keyid, load_spki, spki_pem, verify_signature
 from signer.formats.strict_json import parse_object
 from signer.formats.vsa import parse_vsa
 from signer.ledger import leaves
-from tests.authority import ORIGIN, access_document, demo_policy, subject
+from tests.authority import ORIGIN, SUBJECT, access_document, demo_policy, subject
 from tests.unit.custodian.world import NOW, World, idempotency
 
 
@@ -107,7 +107,7 @@ def test_evidence_that_is_kept_counts_before_what_is_new_and_keeps_its_submitter
     world.ask(world.decide(evidence=world.evidence()[:3] + world.evidence()[4:]))
     facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
     assert facts.evidence.scans[0].origin.received == 1, "kept first"
-    assert {item.origin.received for item in facts.evidence.items()} == {1, 2, 3, 4, 5}
+    assert {item.origin.received for item in facts.evidence.items()} == {1, 2, 3, 4, 5, 6}
 
 
 def test_persons_stand_in_facts_as_pseudonyms_and_strangers_as_unmapped(world: World) -> None:
@@ -124,6 +124,27 @@ def test_persons_stand_in_facts_as_pseudonyms_and_strangers_as_unmapped(world: W
         world.ask(with_judge(command, facts=replace(command.judge.facts, provenance=made)))
         facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
         assert facts.evidence.provenance[0].triggered_by == stands
+
+
+def test_one_human_is_one_person_under_every_identifier(world: World) -> None:
+    """Alice wrote it under her address, and reviewed and owns it under others: the rules see one person."""
+    alice, san = "email:Alice@test.invalid", "san:spiffe://test.invalid/person/alice"
+    command = world.decide()
+    record = command.judge.facts.reviews[0]
+    record = replace(
+        record,
+        authors=(alice, san, "email:stranger@test.invalid"),
+        reviews=tuple(replace(review, reviewer=who) for review, who in zip(record.reviews, (san, alice), strict=True)),
+        owned=tuple(replace(files, owners=(alice, san)) for files in record.owned),
+        merged_by=san,
+    )
+    world.ask(with_judge(command, facts=replace(command.judge.facts, reviews=(record,))))
+    [found] = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data).evidence.reviews
+    one = world.persons.known["alice"]
+    assert found.authors == tuple(sorted((one, "unmapped")))
+    assert {review.reviewer for review in found.reviews} == {one}
+    assert found.owned[0].owners == (one,)
+    assert found.merged_by == one
 
 
 def test_a_person_who_asks_stands_in_the_leaf_as_a_pseudonym(world: World) -> None:
@@ -478,6 +499,26 @@ def test_the_order_of_receipt_and_the_submitter_are_the_ledgers_not_the_callers(
     assert (origin.received, origin.submitter) == (1, "robot:ci")
 
 
+def test_the_time_of_first_receipt_is_the_ledgers_not_the_callers(world: World) -> None:
+    """Grace is counted from it: a scan that was kept yesterday is not new because it is sent again today."""
+    evidence = world.evidence()
+    early = world.judge([evidence[3]])
+    world.ask(KeepEvidence(request_id="0" * 32, principal="robot:ci", policy="demo", items=early.new))
+    kept_at = world.clock.now()
+    world.clock.move(3600)
+    command = world.decide(evidence=evidence)
+    lying = tuple(replace(each, first_received=NOW + timedelta(days=1)) for each in command.judge.facts.scans)
+    world.ask(with_judge(command, facts=replace(command.judge.facts, scans=lying)))
+    facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
+    assert [each.first_received for each in facts.evidence.scans] == [kept_at]
+    new = attestations.attest(
+        attestations.scan_statement([SUBJECT], finished=NOW - timedelta(minutes=1)), world.signers["scanner"]
+    )
+    world.ask(world.decide(evidence=(*evidence, new)))
+    facts = decode_facts(world.ledger.documents[last(world, leaves.Decision).facts].data)
+    assert [each.first_received for each in facts.evidence.scans] == [kept_at, world.clock.now()]
+
+
 def test_a_builder_key_with_which_a_person_approves_is_named_in_the_facts_and_denied(world: World) -> None:
     key = spki_pem(world.signers["builder"].public_key())
     access = yaml.safe_load(access_document())
@@ -517,7 +558,7 @@ def test_an_item_that_arrived_meanwhile_is_not_new_again(world: World) -> None:
     world.ask(KeepEvidence(request_id="0" * 32, principal="robot:ci", policy="demo", items=command.judge.new[:1]))
     assert isinstance(world.ask(command), Signed)
     used = parse_object(world.ledger.documents[last(world, leaves.Decision).evidence].data, limit=1 << 20)["evidence"]
-    assert [line["new"] for line in used] == [False, True, True, True, True]
+    assert [line["new"] for line in used] == [False, True, True, True, True, True]
 
 
 def test_a_check_keeps_nothing(world: World) -> None:

@@ -94,7 +94,8 @@ def test_separation_of_duty_is_unknown_while_nobody_says_who_wrote_the_change(wo
     promoting(world, HUMAN)
     triggered = world.evidence(subject(1), triggered_by="email:forge@acme.example")
     reply = world.ask(asked(world, "production", subject(1), evidence=triggered))
-    assert verdict(reply) == ("deny", {"APR-1": "unknown"})
+    answer, stopping = verdict(reply)
+    assert (answer, stopping["APR-1"]) == ("deny", "unknown")
 
 
 def test_a_freeze_is_judged_anew_under_the_same_key(world: World) -> None:

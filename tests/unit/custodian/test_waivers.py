@@ -51,7 +51,7 @@ def vulnerable(world: World, *names: str, about: Subject = SUBJECT) -> tuple[byt
     finished = datetime.now(UTC) - timedelta(minutes=5)
     found = [(name, "HIGH") for name in names or (CVE,)]
     scan = attest(scan_statement((about,), finished=finished, vulnerabilities=found), world.signers["scanner"])
-    return (*good[:3], scan, good[4])
+    return (*good[:3], scan, *good[4:])
 
 
 def waiver(**changes: Any) -> WaiverStatement:
@@ -287,8 +287,9 @@ def test_a_use_that_came_to_nothing_is_given_back_to_the_identical_request_alone
     world.turn(world.decide(evidence=first))
     world.turn(events=world.tokens.end(status, reason="timeout"))
     other = vulnerable(world, about=subject(2))
-    # The same attestation of the commit: another one would be evidence about the first subject as well.
-    other = (other[0], first[1], *other[2:])
+    # The same attestations of the commit: others would be evidence about the first subject as well.
+    other = (other[0], first[1], *other[2:5], first[5])
+
     assert isinstance(world.ask(world.decide(subject(2), evidence=other)), NotSigned)
     assert isinstance(world.ask(world.decide(evidence=first)), Signed)
     # It is used now, by the second attempt, and nothing is left for a third.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from policy.facts import EvidenceFacts
-from policy.trust import Builder, Collector, Producer, Scanner, Tester, Trust
+from policy.trust import Author, Builder, Collector, Producer, Scanner, Signer, Tester, Trust
 from signer.dev.attestations import BUILDER_ID, VERIFIER_ID
 from signer.domain.subject import Subject
 from signer.evidence.facts import Stored, evidence_facts
@@ -54,6 +54,8 @@ TRUST = Trust(
     testers={"demo-tester": Tester(name="demo-tester", key="builder")},
     collectors={"demo-source": Collector(name="demo-source", key="source", verifier=VERIFIER_ID)},
     producers={"demo-sbom": Producer(name="demo-sbom", key="builder")},
+    signers={"demo-signer": Signer(name="demo-signer", key="builder")},
+    authors={"demo-author": Author(name="demo-author", key="source")},
 )
 KEYS = TrustedKeys.of(TRUST.keys)
 

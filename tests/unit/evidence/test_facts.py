@@ -12,8 +12,10 @@ from policy import facts as policy_facts
 from policy.ledger_facts import LedgerFacts
 from signer.dev.attestations import (
     COMMIT,
+    DEVELOPER,
     attest,
     provenance_statement,
+    review_statement,
     sbom_statement,
     scan_statement,
     source_statement,
@@ -373,3 +375,43 @@ def test_an_opaque_document_about_something_else_does_not_belong_in_the_request(
     with pytest.raises(Malformed) as refused:
         facts_of(replace(DOCUMENT, subjects=(ELSE.sha256,)))
     assert refused.value.code == "subject-mismatch"
+
+
+REVIEW = attest(review_statement(), SOURCE)
+
+
+def test_a_review_record_of_the_built_commit_joins() -> None:
+    [found] = facts_of(PROVENANCE, REVIEW).reviews
+    assert (found.collector, found.commit, found.repository) == ("demo-source", COMMIT, "github.com/acme/shop")
+    assert (found.origin.bound, found.origin.covers, found.origin.attested) == ("source", (0,), True)
+    assert found.authors == (DEVELOPER,)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pytest.param([REVIEW], id="without provenance"),
+        pytest.param([built_from(OTHER), REVIEW], id="provenance of another commit"),
+        pytest.param([attest(provenance_statement([SHOP], finished=NOW), SCANNER), REVIEW], id="untrusted provenance"),
+        pytest.param(
+            [PROVENANCE, attest(review_statement(repository="github.com/acme/shop-evil"), SOURCE)],
+            id="another repository",
+        ),
+    ],
+)
+def test_a_review_record_that_does_not_join_is_bound_to_nothing(items: list[bytes]) -> None:
+    [found] = facts_of(*items).reviews
+    assert (found.origin.bound, found.origin.covers) == ("none", ())
+
+
+def test_a_review_record_is_a_collectors_by_key_and_producer() -> None:
+    assert facts_of(attest(review_statement(), BUILDER)).reviews[0].collector is None
+    other = attest(review_statement(verifier="https://dev.invalid/other"), SOURCE)
+    assert facts_of(other).reviews[0].collector is None
+
+
+def test_a_review_record_beside_an_artifact_digest_is_still_about_the_source() -> None:
+    statement = json.loads(review_statement())
+    statement["subject"][0]["digest"]["sha256"] = SHOP.sha256
+    [found] = facts_of(attest(canonical(statement), SOURCE)).reviews
+    assert found.origin.bound == "none"

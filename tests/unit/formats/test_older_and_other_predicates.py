@@ -71,9 +71,9 @@ VEX: dict[str, Any] = {
 def test_openvex_is_read_in_both_spellings_of_a_vulnerability() -> None:
     found = read_openvex(VEX)
     assert (found.author, found.made) == ("acme", datetime(2026, 11, 23, 10, tzinfo=UTC))
-    assert [(each.vulnerability, each.status) for each in found.statements] == [
-        ("CVE-2026-1", "not_affected"),
-        ("CVE-2026-2", "fixed"),
+    assert [(each.ids, each.status) for each in found.statements] == [
+        (("CVE-2026-1",), "not_affected"),
+        (("CVE-2026-2",), "fixed"),
     ]
     assert is_openvex("https://openvex.dev/ns")
     assert is_openvex("https://openvex.dev/ns/v0.2.0")

@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from signer.dev.attestations import (
     provenance_statement,
+    review_statement,
     sbom_statement,
     scan_statement,
     source_statement,
@@ -28,6 +29,7 @@ from signer.formats.findings import decode_decision
 from signer.formats.owner_act import parse_owner_act
 from signer.formats.provenance import read_provenance
 from signer.formats.receipt import build_receipt, parse_receipt
+from signer.formats.review_record import read_review_record
 from signer.formats.source_vsa import read_source_vsa
 from signer.formats.spdx import read_spdx
 from signer.formats.statement import parse_statement
@@ -72,6 +74,7 @@ PARSERS: list[Any] = [
         id="SPDX",
     ),
     pytest.param(lambda data: read_source_vsa(parse_statement(data)), source_statement(verified=NOW), id="source VSA"),
+    pytest.param(lambda data: read_review_record(parse_statement(data)), review_statement(), id="review record"),
     pytest.param(parse_vsa, source_statement(verified=NOW), id="VSA"),
     pytest.param(decode_facts, b"{}", id="facts"),
     pytest.param(decode_decision, b"{}", id="findings"),

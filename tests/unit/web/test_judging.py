@@ -42,7 +42,7 @@ def test_good_evidence_becomes_facts_under_the_documents_in_force(world: World) 
     assert judge.access_digest == hashlib.sha256(ACCESS.encode()).hexdigest()
     assert judge.subjects == (("shop.tar", (("sha256", SUBJECT.sha256),)),)
     assert [fact.builder for fact in judge.facts.provenance] == ["builder"]
-    assert len(judge.new) == len(judge.used) == 5
+    assert len(judge.new) == len(judge.used) == 6
     assert {each.digest for each in judge.new} == set(judge.used)
 
 
@@ -57,14 +57,14 @@ def test_the_request_id_of_the_answer_is_that_of_the_command(world: World) -> No
     assert answer.get_json()["request_id"] == answer.headers["Request-Id"] == asked(world).request_id
 
 
-@pytest.mark.parametrize("withheld", ["provenance", "source", "tests", "scan", "sbom"])
+@pytest.mark.parametrize("withheld", ["provenance", "source", "tests", "scan", "sbom", "review"])
 def test_leaving_a_stored_item_out_of_a_request_changes_nothing(world: World, withheld: str) -> None:
     attestations = world.attestations()
     keep(world, attestations.pop(withheld))
     answer = world.client().post("/v1/checks", json=world.body(list(attestations.values())))
     assert answer.status_code == 200, answer.data
-    assert len(asked(world).used) == 5
-    assert len(asked(world).new) == 4
+    assert len(asked(world).used) == 6
+    assert len(asked(world).new) == 5
 
 
 def test_a_stored_failing_scan_counts_although_the_request_withholds_it(world: World) -> None:
@@ -90,7 +90,7 @@ def test_stored_evidence_keeps_its_receipt_order_and_submitter(world: World) -> 
     facts = asked(world).facts
     received = [fact.origin.received for fact in facts.items()]
     assert all(received)
-    assert len(set(received)) == 5
+    assert len(set(received)) == 6
     assert {fact.origin.submitter for fact in facts.items()} == {"robot:ci"}
 
 

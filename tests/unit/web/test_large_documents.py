@@ -140,7 +140,7 @@ def test_a_large_attestation_is_verified_kept_and_judged(rich: World) -> None:
     fresh = replace(rich.application, verified=type(rich.application.verified)())
     answer = create_app(fresh).test_client().post("/v1/checks", json=rich.body(rest))
     assert answer.status_code == 200
-    assert len(fresh.verified) == 5
+    assert len(fresh.verified) == 6
 
 
 def test_a_large_attestation_by_a_stranger_is_not_kept(rich: World) -> None:

@@ -38,8 +38,8 @@ def test_the_same_evidence_is_verified_once(world: World, verified: list[bytes])
     body = world.body()
     answers = [world.client().post("/v1/checks", json=body) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
-    assert len(verified) == 5
-    assert counted(world) == {"hit": 10.0, "miss": 5.0}
+    assert len(verified) == 6
+    assert counted(world) == {"hit": 12.0, "miss": 6.0}
 
 
 def test_kept_evidence_is_judged_without_being_read_again(
@@ -54,7 +54,7 @@ def test_kept_evidence_is_judged_without_being_read_again(
 
     monkeypatch.setattr(Reader, "document", unread)
     assert world.client().post("/v1/checks", json=world.body([])).status_code == 200
-    assert (kept, len(verified)) == (5, 5)
+    assert (kept, len(verified)) == (6, 6)
 
 
 def test_one_changed_byte_is_other_evidence(world: World, verified: list[bytes]) -> None:
@@ -74,7 +74,7 @@ def test_a_newer_policy_without_the_key_is_not_answered_from_memory(world: World
     keys = replace(world.keys, builder=Keys.make().builder)
     world.activate("policy", "demo", 2, render_policy(keys).replace(b"version: 1,", b"version: 2,", 1))
     assert world.client().post("/v1/checks", json=body).status_code == 409
-    assert len(world.application.verified) == 2, "only what the newer version trusts is remembered"
+    assert len(world.application.verified) == 3, "only what the newer version trusts is remembered"
 
 
 def test_absent_and_malformed_evidence_is_looked_at_each_time(world: World, verified: list[bytes]) -> None:
@@ -92,4 +92,4 @@ def test_what_was_young_when_it_was_verified_grows_old(world: World, monkeypatch
     monkeypatch.setattr("tests.unit.web.world.NOW", NOW + timedelta(days=60))
     answer = world.client().post("/v1/checks", json=body)
     assert answer.status_code == 403
-    assert counted(world)["hit"] == 5.0
+    assert counted(world)["hit"] == 6.0

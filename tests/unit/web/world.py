@@ -56,6 +56,7 @@ from signer.dev.attestations import (
     VERIFIER_ID,
     attest,
     provenance_statement,
+    review_statement,
     sbom_statement,
     scan_statement,
     source_statement,
@@ -102,6 +103,9 @@ schema: signing-access/v1
 metadata: {name: access, version: 1}
 people:
   - {id: olga, sans: ["spiffe://dev.invalid/person/olga"]}
+  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: reviewer, emails: [reviewer@dev.invalid]}
+  - {id: maintainer, emails: [maintainer@dev.invalid]}
 robots:
   - {id: ci, sans: ["spiffe://dev.invalid/robot/ci"]}
   - {id: other, sans: ["spiffe://dev.invalid/robot/other"]}
@@ -321,6 +325,7 @@ class World:
             "tests": attest(suite_statement([subject]), keys.builder),
             "scan": attest(scan_statement([subject], finished=before), keys.scanner),
             "sbom": attest(sbom_statement([subject], created=before), keys.builder),
+            "review": attest(review_statement(), keys.source),
         }
 
     def body(

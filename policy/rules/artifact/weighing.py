@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which vulnerabilities of a scan count against the limits, and which are set aside, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from policy.facts import Item, Vex, Vulnerability, VulnerabilityScan
+from policy.rule import Case
+from policy.rules.artifact.grace import Grace
+from policy.rules.artifact.severity import ORDER, by_rating, rating
+from policy.rules.artifact.vex import opinions
+from policy.wording import listed, moment, quote
+
+
+class Demand(Protocol):
+    """The part of a rule's parameters that this asks for."""
+
+    @property
+    def deny(self) -> Mapping[str, int]:
+        """Most that are accepted of each severity."""
+
+    @property
+    def only_if_fixed(self) -> bool:
+        """Whether only vulnerabilities with a known fix count."""
+
+    @property
+    def authors(self) -> tuple[str, ...]:
+        """Whose VEX statements dismiss a vulnerability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Which vulnerabilities of a scan count, and in words which do not."""
+
+    counted: tuple[Vulnerability, ...]
+    aside: str
+    documents: tuple[Vex, ...]
+    """The VEX documents without which more would count than is allowed."""
+    against: tuple[Item, ...]
+    """What keeps something from being set aside: VEX that takes it seriously, scans that started its grace."""
+
+
+def weigh(demand: Demand, item: VulnerabilityScan, grace: Grace, case: Case) -> Weighed:
+    """Set aside what has no fix, what is in grace, and, where too many are left, what trusted authors dismiss."""
+    aside: list[str] = []
+    fixed = [each for each in item.vulnerabilities if not (demand.only_if_fixed and item.tells_fixes and not each.fix)]
+    if len(fixed) < len(item.vulnerabilities):
+        hidden = by_rating(each for each in item.vulnerabilities if each not in fixed)
+        told = ", ".join(f"{len(hidden[name])} {name}" for name in ORDER if name in hidden)
+        aside.append(f"{told} without a fix")
+    counted = []
+    for each in fixed:
+        end = grace.end(each.id, rating(each))
+        if end is None or case.now >= end:
+            counted.append(each)
+        else:
+            aside.append(f"{quote(each.id)} in grace until {moment(end)}")
+    # A document that changes nothing is not counted: leaving it out would change nothing either.
+    said = tuple(opinions(counted, demand.authors, case)) if exceeded(demand.deny, by_rating(counted)) else ()
+    gone = [each.vulnerability for each in said if each.why]
+    aside += (each.why for each in said if each.why)
+    late = (scan for each in counted if rating(each) in grace.lengths for scan in grace.starting(each.id))
+    return Weighed(
+        tuple(each for each in counted if each not in gone),
+        f"; not counted: {listed(aside)}" if aside else "",
+        tuple(dict.fromkeys(document for each in said if each.why for document in each.documents)),
+        (*(document for each in said if not each.why for document in each.documents), *late),
+    )
+
+
+def exceeded(deny: Mapping[str, int], rated: Mapping[str, list[Vulnerability]]) -> list[str]:
+    """The severities of which there are more than allowed, the worst first."""
+    return [name for name in deny if len(rated.get(name, ())) > deny[name]]
+
+
+def dated(vulnerability: Vulnerability, severity: str, grace: Grace) -> str:
+    """Its id, and since when it has no grace any more."""
+    end = grace.end(vulnerability.id, severity)
+    return quote(vulnerability.id) if end is None else f"{quote(vulnerability.id)} since grace ended {moment(end)}"
