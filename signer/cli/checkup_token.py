@@ -26,7 +26,9 @@ from signer.wiring import open_ledger_reader
 
 def examine_device(settings: Settings, place: DevicePlace) -> Iterator[Line]:
     """Login, and each of its keys: mechanism, kind, protection, and the pin in the ledger."""
-    login = Expectation(place.name, "reached, and the login is right", "check [[tokens]] or [[aws_kms]], and the PIN")
+    login = Expectation(
+        f"device {place.name}", "reached, and the login is right", "check [[tokens]] or [[aws_kms]], and the PIN"
+    )
     opened = []
 
     def look() -> tuple[bool, str]:
@@ -51,7 +53,8 @@ def examine_device(settings: Settings, place: DevicePlace) -> Iterator[Line]:
                     return False, f"{told}; the ledger does not record it"
                 return found.spki == recorded, told
 
-            wanted = "recorded in the ledger" if recorded is None else keyid(recorded)
+            # One look says all of it: found once, protected, its mechanism offered, and the recorded public key.
+            wanted = "recorded in the ledger" if recorded is None else f"{keyid(recorded)}, mechanism offered"
             yield run_check(
                 Expectation(f"pin of key {key.name}", wanted, f"signer keys create {key.name} records a new key"), pin
             )

@@ -170,7 +170,7 @@ def test_doctor_finds_nothing_wrong(authority: Running) -> None:
     server = authority.signer("doctor", "--config", authority.directory.settings, "-o", "json")
     assert server.code == 0, server.out
     looked_at = {check["what"] for check in server.json["checks"]}
-    assert {"guard", "database", "clock", "admin socket", "mechanism of signer", "pin of key release"} <= looked_at
+    assert {"guard", "database", "clock", "admin socket", "device signer", "pin of key release"} <= looked_at
 
 
 def test_doctor_tells_what_is_wrong(authority: Running, tmp_path: Path) -> None:
@@ -186,5 +186,5 @@ def test_doctor_tells_what_is_wrong(authority: Running, tmp_path: Path) -> None:
     ran = authority.signer("doctor", "--config", config, "-o", "json")
     assert ran.code == 78
     failed = {check["what"]: check for check in ran.json["checks"] if not check["ok"]}
-    assert {"server key", "server EKU", "PIN of signer file", "token signer"} <= failed.keys()
+    assert {"server key", "server EKU", "PIN of signer file", "device signer"} <= failed.keys()
     assert all(check["remedy"] for check in failed.values())
