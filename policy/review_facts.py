@@ -18,8 +18,8 @@ class Review:
     """Person or robot."""
     commit: str
     decision: Literal["approved", "changes-requested", "dismissed"]
-    role: Literal["admin", "write", "read"]
-    """What the reviewer may do in the repository."""
+    role: Literal["admin", "write", "read"] | None
+    """What the reviewer may do in the repository; None where the evidence cannot say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -443,8 +443,9 @@ def gather(
 
     recall([f"sha256:{subject.sha256}" for subject in about])
     facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
-    recall(requested_source_digests(facts))
-    facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
+    for _ in range(2):  # commits that provenance names, then trees that their records name
+        recall(requested_source_digests(facts))
+        facts = evidence_facts(tuple(items.values()), policy=policy, subjects=about, stored=stored)
     return Judge(
         request_id=request_id or secrets.token_hex(16),
         principal=principal,

@@ -30,7 +30,7 @@ class EvidenceItem(_Message, frozen=True, kw_only=True, tag="evidence-item"):
     kind: str
     """predicate type of the statement, or the `kind` of an opaque document."""
     subjects: tuple[str, ...]
-    """`sha256:<hex>` and `gitCommit:<hex>` digests under which the index finds it again."""
+    """`sha256:<hex>`, `gitCommit:<hex>` and `gitTree:<hex>` digests under which the index finds it again."""
     data: bytes
 
 

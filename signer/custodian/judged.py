@@ -47,7 +47,7 @@ _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PRINCIPAL = re.compile(r"(robot|person):([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 _WORD = re.compile(r"[\x21-\x7e]{1,256}")
-_INDEX_KEY = re.compile(r"(sha256|sha384|sha512|gitCommit):[0-9a-f]{40,128}")
+_INDEX_KEY = re.compile(r"(sha256|sha384|sha512|gitCommit|gitTree):[0-9a-f]{40,128}")
 
 
 def read_principal(text: str) -> Principal:
@@ -111,12 +111,17 @@ def read_items(items: Sequence[_Item]) -> Mapping[str, _Item]:
 
 
 def index_keys(judge: Judge, subjects: Sequence[Subject]) -> tuple[str, ...]:
-    """Under which digests the index must be asked: those of the subjects, and of the joined commits (invariant I2)."""
+    """The digests by which the index must be asked: of the subjects, and of joined commits and trees (invariant I2)."""
     keys = [str(digest) for subject in subjects for digest in subject.digests]
     keys += (
         f"gitCommit:{item.commit}"
         for item in judge.facts.provenance
         if item.builder is not None and item.commit is not None and item.origin.covers
+    )
+    keys += (
+        f"gitTree:{item.tree}"
+        for item in judge.facts.reviews
+        if item.collector is not None and item.tree is not None and item.origin.covers
     )
     return tuple(dict.fromkeys(keys))
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from signer.domain.subject import Subject
 from signer.formats import (
     build_context,
+    gittuf,
     provenance,
     review_record,
     spdx,
@@ -177,6 +178,24 @@ def review_statement(
                     for name, conditions in attributes
                     if name not in without
                 ],
+            },
+        }
+    )
+
+
+def approvals_statement(*, tree: str, approvers: Sequence[str], dismissed: Sequence[str] = ()) -> bytes:
+    """What gittuf's GitHub app records of a pull request; `approvers` are logins with numbers, `octocat+583231`."""
+    return canonical(
+        {
+            "_type": TYPE,
+            "subject": [{"digest": {"gitTree": tree}}],
+            "predicateType": gittuf.PREDICATE_TYPE,
+            "predicate": {
+                "targetRef": REF,
+                "fromRevisionID": "f" * 40,
+                "targetTreeID": tree,
+                "approvers": list(approvers),
+                "dismissedApprovers": list(dismissed),
             },
         }
     )

@@ -3,14 +3,15 @@
 
 subject   the statement lists it: sha256 equal, and every other accepted digest that both have is equal
 source    the statement speaks of a commit of a repository, and provenance by a trusted builder, about this
-          very subject, names that repository and that commit
+          very subject, names that repository and that commit; or it speaks of a git tree, and a trusted review record
+          of that commit names the tree
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from policy.facts import Bound, Origin
 from policy.identity import TrustedIdentity
@@ -38,6 +39,9 @@ class Entry(Protocol):
     def signer(self) -> TrustedIdentity | None:
         """The identity; None when the name is a key's."""
         ...
+
+
+_AnyEntry = TypeVar("_AnyEntry", bound=Entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +80,12 @@ class SourceJoin:
     """Which subjects were built from which commit of which repository, as trusted provenance says."""
 
     built_from: Mapping[tuple[str, str], frozenset[int]]
+    trees: Mapping[str, tuple[tuple[str, str], ...]]
+    """Tree → repositories and commits among those, as records by trusted collectors say."""
 
     @classmethod
-    def of(cls, placed: Iterable[PlacedEvidence], trust: Trust) -> SourceJoin:
-        """Collect the commits from all provenance by trusted builders."""
+    def of(cls, placed: Sequence[PlacedEvidence], trust: Trust) -> SourceJoin:
+        """Collect the commits from all provenance by trusted builders, and their trees from trusted records."""
         built_from: dict[tuple[str, str], frozenset[int]] = {}
         for entry in placed:
             item = entry.item
@@ -90,11 +96,15 @@ class SourceJoin:
                 continue
             source = (built.repository, built.commit)
             built_from[source] = built_from.get(source, frozenset()) | frozenset(entry.listed)
-        return cls(built_from)
+        return cls(built_from, _trees(placed, trust, built_from))
 
     def subjects(self, repository: str, commit: str) -> tuple[int, ...]:
         """Indices of the subjects built from this commit, ascending."""
         return tuple(sorted(self.built_from.get((repository, commit), ())))
+
+    def commits_of(self, tree: str) -> tuple[tuple[str, str], ...]:
+        """Repository and commit of everything built that has this tree."""
+        return self.trees.get(tree, ())
 
     def subjects_of(self, statement: Statement) -> tuple[int, ...]:
         """The same for a statement whose subjects are commits, each with the repository as its `uri`."""
@@ -104,6 +114,22 @@ class SourceJoin:
             if location is not None and subject.commit is not None:
                 found.update(self.subjects(location.repository, subject.commit))
         return tuple(sorted(found))
+
+
+def _trees(
+    placed: Iterable[PlacedEvidence], trust: Trust, built_from: Mapping[tuple[str, str], frozenset[int]]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    trees: dict[str, tuple[tuple[str, str], ...]] = {}
+    for entry in placed:
+        item = entry.item
+        if not isinstance(item, VerifiedAttestation) or not isinstance(item.predicate, ReviewRecord):
+            continue
+        record = item.predicate
+        source = (record.repository, record.commit)
+        collectors = [each for each in trust.collectors.values() if each.verifier == record.verifier]
+        if record.tree is not None and source in built_from and speaker_of(item, collectors) is not None:
+            trees[record.tree] = tuple(sorted({*trees.get(record.tree, ()), source}))
+    return trees
 
 
 def find_builder(item: VerifiedAttestation, built: Provenance, trust: Trust) -> Builder | None:
@@ -117,6 +143,21 @@ def find_builder(item: VerifiedAttestation, built: Provenance, trust: Trust) -> 
         ),
         None,
     )
+
+
+def speaker_of(item: VerifiedAttestation, entries: Iterable[_AnyEntry]) -> _AnyEntry | None:
+    """The trusted entry whose key or identity signed the item."""
+    return next((entry for entry in entries if speaks_for(item, entry)), None)
+
+
+def origin_of(
+    placed: PlacedEvidence, item: VerifiedAttestation, speaker: Entry | None, joined: tuple[int, ...] = ()
+) -> Origin:
+    """The origin of an item that lists subjects, or else reached those in `joined`."""
+    key = speaker.key if speaker is not None else item.keys[0] if item.keys else None
+    if placed.listed:
+        return placed.origin(key=key, bound="subject", covers=placed.listed)
+    return placed.origin(key=key, bound="source" if joined else "none", covers=joined)
 
 
 def speaks_for(item: VerifiedAttestation, entry: Entry) -> bool:
@@ -173,13 +214,15 @@ def _unsaid(
 
 
 def is_about_source(item: VerifiedAttestation | OpaqueDocument) -> bool:
-    """Whether it is a source attestation: it speaks of commits and of no artifact."""
+    """Whether it is a source attestation: it speaks of commits, or of git trees, and of no artifact."""
     if isinstance(item, OpaqueDocument):
         return False
     if isinstance(item.predicate, SourceVsa | ReviewRecord):
         return True
     subjects = item.statement.subjects
-    return all(not subject.artifact for subject in subjects) and any(subject.commit is not None for subject in subjects)
+    return all(not subject.artifact for subject in subjects) and any(
+        subject.commit is not None or subject.tree is not None for subject in subjects
+    )
 
 
 def _listed(item: VerifiedAttestation | OpaqueDocument, subjects: Sequence[Subject]) -> tuple[int, ...]:

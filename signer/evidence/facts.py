@@ -8,18 +8,28 @@ evidence states them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from policy import facts
 from policy.artifact_facts import VexStatement
 from policy.trust import Trust
 from signer.domain.subject import Subject
-from signer.evidence.binding import Entry, PlacedEvidence, SourceJoin, Stored, find_builder, place_evidence, speaks_for
+from signer.evidence.binding import (
+    PlacedEvidence,
+    SourceJoin,
+    Stored,
+    find_builder,
+    origin_of,
+    place_evidence,
+    speaker_of,
+)
+from signer.evidence.source_facts import approval_facts, record_fact, summary_facts
 from signer.evidence.verifier import Evidence, VerifiedAttestation
 from signer.formats.artifact_signature import DigestSigned
 from signer.formats.cyclonedx import CycloneDxDocument
+from signer.formats.gittuf import TreeApprovals
 from signer.formats.opaque import OpaqueDocument
 from signer.formats.openvex import VexDocument, statements_about
 from signer.formats.provenance import Provenance
@@ -39,9 +49,6 @@ class JudgedPolicy(Protocol):
     def trust(self) -> Trust:
         """Keys, and the entries that they may speak for."""
         ...
-
-
-_AnyEntry = TypeVar("_AnyEntry", bound=Entry)
 
 
 def evidence_facts(
@@ -75,12 +82,17 @@ def evidence_facts(
 
 
 def requested_source_digests(evidence: facts.EvidenceFacts) -> tuple[str, ...]:
-    """`gitCommit:<hex>` of each commit that trusted provenance of a requested subject names, sorted.
+    """`gitCommit:<hex>` of each commit that trusted provenance of a requested subject names, then `gitTree:<hex>` of
+    each tree that a trusted review record of such a commit names; sorted.
 
-    Stored source attestations of these commits belong to the union that the judge sees.
+    Stored source attestations of these commits and trees belong to the union that the judge sees.
     """
     commits = {item.commit for item in evidence.provenance if item.builder is not None and item.origin.covers}
-    return tuple(sorted(f"gitCommit:{commit}" for commit in commits if commit is not None))
+    trees = {item.tree for item in evidence.reviews if item.collector is not None and item.origin.covers}
+    return (
+        *sorted(f"gitCommit:{commit}" for commit in commits if commit is not None),
+        *sorted(f"gitTree:{tree}" for tree in trees if tree is not None),
+    )
 
 
 def _translate(
@@ -92,9 +104,11 @@ def _translate(
         return
     match item.predicate:
         case SourceVsa() as summary:
-            yield from _sources(placed, item, summary, trust=trust, join=join)
+            yield from summary_facts(placed, item, summary, trust=trust, join=join)
         case ReviewRecord() as record:
-            yield _reviews(placed, item, record, trust=trust, join=join)
+            yield record_fact(placed, item, record, trust=trust, join=join)
+        case TreeApprovals() as approvals:
+            yield from approval_facts(placed, item, approvals, trust=trust, join=join)
         case TestReport() as report:
             yield _test(placed, item, report, trust=trust, join=join)
         case Provenance() | ScanReport() | SpdxDocument() | CycloneDxDocument() | VexDocument() | DigestSigned() | None:
@@ -117,24 +131,9 @@ def _about_artifact(
             yield _signature(placed, item, trust=trust)
         case VexDocument() as document:
             yield from _vex(placed, item, document, subjects=subjects, trust=trust)
-        case SourceVsa() | ReviewRecord() | TestReport() | None:
-            # The first three are translated above; of an unknown type it says nothing at all.
+        case SourceVsa() | ReviewRecord() | TreeApprovals() | TestReport() | None:
+            # The first four are translated above; of an unknown type it says nothing at all.
             return
-
-
-def _speaker(item: VerifiedAttestation, entries: Iterable[_AnyEntry]) -> _AnyEntry | None:
-    """The trusted entry whose key or identity signed the item."""
-    return next((entry for entry in entries if speaks_for(item, entry)), None)
-
-
-def _origin(
-    placed: PlacedEvidence, item: VerifiedAttestation, speaker: Entry | None, joined: tuple[int, ...] = ()
-) -> facts.Origin:
-    """The origin of an item that lists subjects, or else reached those in `joined`."""
-    key = speaker.key if speaker is not None else item.keys[0] if item.keys else None
-    if placed.listed:
-        return placed.origin(key=key, bound="subject", covers=placed.listed)
-    return placed.origin(key=key, bound="source" if joined else "none", covers=joined)
 
 
 def _provenance(
@@ -142,7 +141,7 @@ def _provenance(
 ) -> facts.Provenance:
     builder = find_builder(item, built, trust)
     return facts.Provenance(
-        origin=_origin(placed, item, builder),
+        origin=origin_of(placed, item, builder),
         builder=None if builder is None else builder.name,
         builder_id=built.builder_id,
         build_type=built.build_type,
@@ -163,58 +162,13 @@ def _provenance(
     )
 
 
-def _sources(
-    placed: PlacedEvidence, item: VerifiedAttestation, summary: SourceVsa, *, trust: Trust, join: SourceJoin
-) -> Iterator[facts.SourceSummary]:
-    """One fact per joined commit; when none joins, one that is bound to nothing."""
-    collectors = [entry for entry in trust.collectors.values() if entry.verifier == summary.verifier]
-    collector = _speaker(item, collectors)
-    covered = {commit: join.subjects(summary.repository, commit) for commit in sorted(summary.commits)}
-    for commit in [commit for commit, indices in covered.items() if indices] or list(covered)[:1]:
-        yield facts.SourceSummary(
-            origin=_origin(placed, item, collector, covered[commit]),
-            collector=None if collector is None else collector.name,
-            verifier=summary.verifier,
-            repository=summary.repository,
-            commit=commit,
-            refs=summary.commits[commit],
-            result=summary.result,
-            levels=summary.levels,
-            verified=summary.verified,
-        )
-
-
-def _reviews(
-    placed: PlacedEvidence, item: VerifiedAttestation, record: ReviewRecord, *, trust: Trust, join: SourceJoin
-) -> facts.ReviewRecord:
-    """Who wrote and reviewed the commit; persons stay identifiers."""
-    collectors = [entry for entry in trust.collectors.values() if entry.verifier == record.verifier]
-    collector = _speaker(item, collectors)
-    return facts.ReviewRecord(
-        origin=_origin(placed, item, collector, join.subjects(record.repository, record.commit)),
-        collector=None if collector is None else collector.name,
-        verifier=record.verifier,
-        repository=record.repository,
-        commit=record.commit,
-        tree=record.tree,
-        by_tree=False,
-        authors=record.authors,
-        reviews=record.reviews,
-        protected=record.protected,
-        owners_enforced=record.owners_enforced,
-        owned=record.owned,
-        merged_by=record.merged_by,
-        bypassed=record.bypassed,
-    )
-
-
 def _test(
     placed: PlacedEvidence, item: VerifiedAttestation, report: TestReport, *, trust: Trust, join: SourceJoin
 ) -> facts.TestResult:
     """Tests that ran on the artifact, or on the commit that it was built from."""
-    tester = _speaker(item, trust.testers.values())
+    tester = speaker_of(item, trust.testers.values())
     return facts.TestResult(
-        origin=_origin(placed, item, tester, join.subjects_of(item.statement)),
+        origin=origin_of(placed, item, tester, join.subjects_of(item.statement)),
         tester=None if tester is None else tester.name,
         result=report.result,
         suites=report.suites,
@@ -226,9 +180,9 @@ def _test(
 def _scan(
     placed: PlacedEvidence, item: VerifiedAttestation, report: ScanReport, *, trust: Trust
 ) -> facts.VulnerabilityScan:
-    scanner = _speaker(item, trust.scanners.values())
+    scanner = speaker_of(item, trust.scanners.values())
     return facts.VulnerabilityScan(
-        origin=_origin(placed, item, scanner),
+        origin=origin_of(placed, item, scanner),
         scanner=None if scanner is None else scanner.name,
         scanner_uri=report.scanner_uri,
         database_updated=report.database_updated,
@@ -241,9 +195,9 @@ def _scan(
 def _sbom(
     placed: PlacedEvidence, item: VerifiedAttestation, document: SpdxDocument | CycloneDxDocument, *, trust: Trust
 ) -> facts.Sbom:
-    producer = _speaker(item, trust.producers.values())
+    producer = speaker_of(item, trust.producers.values())
     return facts.Sbom(
-        origin=_origin(placed, item, producer),
+        origin=origin_of(placed, item, producer),
         producer=None if producer is None else producer.name,
         format="spdx" if isinstance(document, SpdxDocument) else "cyclonedx",
         version=document.version,
@@ -254,8 +208,10 @@ def _sbom(
 
 
 def _signature(placed: PlacedEvidence, item: VerifiedAttestation, *, trust: Trust) -> facts.ArtifactSignature:
-    signer = _speaker(item, trust.signers.values())
-    return facts.ArtifactSignature(origin=_origin(placed, item, signer), signer=None if signer is None else signer.name)
+    signer = speaker_of(item, trust.signers.values())
+    return facts.ArtifactSignature(
+        origin=origin_of(placed, item, signer), signer=None if signer is None else signer.name
+    )
 
 
 def _vex(
@@ -267,8 +223,8 @@ def _vex(
     trust: Trust,
 ) -> Iterator[facts.Vex]:
     """One fact for each group of subjects of which the document says the same; a product names others by digest."""
-    author = _speaker(item, trust.authors.values())
-    origin = _origin(placed, item, author)
+    author = speaker_of(item, trust.authors.values())
+    origin = origin_of(placed, item, author)
     groups: dict[tuple[VexStatement, ...], list[int]] = {}
     for index in placed.listed:
         groups.setdefault(tuple(statements_about(document, subjects[index].sha256)), []).append(index)

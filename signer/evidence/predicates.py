@@ -11,6 +11,7 @@ from signer.formats import (
     artifact_signature,
     cosign_vuln,
     cyclonedx,
+    gittuf,
     openvex,
     provenance,
     provenance_v02,
@@ -22,6 +23,7 @@ from signer.formats import (
 )
 from signer.formats.artifact_signature import DigestSigned
 from signer.formats.cyclonedx import CycloneDxDocument
+from signer.formats.gittuf import TreeApprovals
 from signer.formats.openvex import VexDocument
 from signer.formats.provenance import Provenance
 from signer.formats.review_record import ReviewRecord
@@ -35,6 +37,7 @@ Predicate: TypeAlias = (
     Provenance
     | SourceVsa
     | ReviewRecord
+    | TreeApprovals
     | TestReport
     | ScanReport
     | SpdxDocument
@@ -74,4 +77,5 @@ _READERS: Final[tuple[tuple[Callable[[Statement], bool], Callable[[Statement], P
     (_exactly(artifact_signature.PREDICATE_TYPE), lambda _: DigestSigned()),
     (source_vsa.is_source_vsa, source_vsa.read_source_vsa),
     (review_record.is_review_record, review_record.read_review_record),
+    (_exactly(gittuf.PREDICATE_TYPE), gittuf.read_tree_approvals),
 )

@@ -202,7 +202,7 @@ def _certified(data: bytes, parsed: bundle.Bundle, trusted: TrustedKeys) -> Cert
 
 
 def index_digests(item: VerifiedAttestation | OpaqueDocument) -> tuple[str, ...]:
-    """`sha256:<hex>` and `gitCommit:<hex>` digests under which the ledger finds the evidence again, sorted."""
+    """`sha256:`, `gitCommit:` and `gitTree:<hex>` digests under which the ledger finds the evidence again, sorted."""
     match item:
         case OpaqueDocument():
             return tuple(sorted(f"sha256:{digest}" for digest in item.subjects))
@@ -213,6 +213,9 @@ def index_digests(item: VerifiedAttestation | OpaqueDocument) -> tuple[str, ...]
                     found.add(f"sha256:{subject.artifact['sha256']}")
                 if subject.commit is not None:
                     found.add(f"gitCommit:{subject.commit}")
+                elif subject.tree is not None:
+                    # Beside a commit the tree only tells what that commit holds.
+                    found.add(f"gitTree:{subject.tree}")
             return tuple(sorted(found))
 
 

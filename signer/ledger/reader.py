@@ -196,7 +196,7 @@ class Reader:
             return None if row is None else self._indexed(cursor, row)
 
     def evidence_for(self, subject_digests: Sequence[str]) -> tuple[IndexedEvidence, ...]:
-        """All kept evidence about any of these subjects (`sha256:…`, `gitCommit:…`), in receipt order.
+        """All kept evidence about any of these subjects (`sha256:…`, `gitCommit:…`, `gitTree:…`), in receipt order.
 
         Raises Malformed (too-much-evidence) beyond 10,000 items: a cut list could hide the one that denies.
         """

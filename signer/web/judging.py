@@ -73,9 +73,9 @@ def gather(application: Application, asked: Asked, *, caller: Caller, request_id
     for offered in asked.evidence:
         considered.offer(offered)
     considered.recall(f"sha256:{subject.sha256}" for subject in asked.subjects)
-    # 4 facts; provenance that is trusted by now joins source evidence by its commit
+    # 4 facts; provenance that is trusted by now joins source evidence by its commit, and that joins more by its tree
     facts = considered.facts(asked.subjects)
-    if considered.recall(requested_source_digests(facts)):
+    while considered.recall(requested_source_digests(facts)):
         facts = considered.facts(asked.subjects)
     # 2 again, now that trusted provenance tells the repository
     authorise_repositories(facts, asked, environment=environment, caller=caller)

@@ -11,21 +11,39 @@ from hypothesis import given, settings, strategies as st
 from policy.artifact_facts import Licence
 from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.engine import evaluate
-from policy.facts import Document, EvidenceFacts, Facts, Item, Sbom, SourceSummary, TestResult, Vex, VulnerabilityScan
+from policy.facts import (
+    Document,
+    EvidenceFacts,
+    Facts,
+    Item,
+    ReviewRecord,
+    Sbom,
+    SourceSummary,
+    TestResult,
+    Vex,
+    VulnerabilityScan,
+)
 from policy.levels import matrix, verified_levels
 from tests.policy.factory import (
+    ADMIN,
+    AUTHOR,
     COMMIT,
     LOG,
     NOW,
+    REVIEWER,
     ago,
+    approval,
     built,
     dismissal,
     facts,
     good,
     inventory,
     kept,
+    owned,
     policy,
+    protected,
     ran,
+    recorded,
     reviewed,
     scanned,
     signed,
@@ -45,6 +63,8 @@ POLICIES = [
     policy("VUL-1", **ASIDE),
     policy("BLD-6", "ART-1", "ART-3", submitted=True, level="better"),
     policy("LIC-1", "SBM-2", "BLD-4", "BLD-7"),
+    policy("SRC-3", "SRC-4", "SRC-5"),
+    policy("SRC-6", "SRC-7", "SRC-8"),
 ]
 
 places = st.fixed_dictionaries(
@@ -66,7 +86,7 @@ def items(draw: st.DrawFn) -> Item:
     name = f"item-{draw(st.integers(0, 10**6))}"
     placing: dict[str, Any] = draw(places)
     builder: dict[str, Any] = {}
-    match draw(st.integers(0, 6)):
+    match draw(st.integers(0, 7)):
         case 0:
             if draw(several(False, True)):
                 builder = {"builder": "shared-ci", "builder_id": "https://dev.invalid/shared", "key": "other"}
@@ -110,8 +130,38 @@ def items(draw: st.DrawFn) -> Item:
                 first_received=draw(several(ago(hours=3), ago(days=8), None)),
                 finished=draw(several(ago(hours=3), ago(days=9), None)),
             )
+        case 4:
+            return draw(records(name, placing))
         case _:
             return draw(further(name, placing))
+
+
+@st.composite
+def records(draw: st.DrawFn, name: str, placing: dict[str, Any]) -> Item:
+    """Review records, with reviews by people inside and outside the change."""
+    people = several(REVIEWER, ADMIN, AUTHOR, "unmapped", "robot:bot")
+    reviews = st.builds(
+        approval,
+        people,
+        role=several("admin", "write", "read", None),
+        decision=several("approved", "dismissed"),
+        commit=several(COMMIT, "f" * 40),
+    )
+    return recorded(
+        name,
+        **placing,
+        bound=draw(several("source", "none")),
+        commit=draw(several(COMMIT, "f" * 40)),
+        collector=draw(several("forge", None)),
+        by_tree=draw(several(False, True)),
+        tree=draw(several(None, "a" * 40)),
+        authors=draw(several((AUTHOR,), (AUTHOR, REVIEWER), ("unmapped",), None)),
+        reviews=tuple(draw(st.lists(reviews, max_size=3))),
+        protected=(protected(force_push=draw(several(False, True)), ref=draw(several("refs/heads/main", "refs/x"))),),
+        owners_enforced=draw(several(True, False, None)),
+        owned=(owned(owners=draw(several((REVIEWER,), ("unmapped",), ())), changed=draw(several(True, False))),),
+        bypassed=draw(several(False, True, None)),
+    )
 
 
 @st.composite
@@ -193,8 +243,12 @@ def test_removing_an_item_that_no_failing_finding_names_never_turns_deny_into_al
     }
     removed = data.draw(st.sampled_from(release))
     after = decide(position, tuple(item for item in release if item is not removed))
-    # Only the latest of a kind, or a scan that ended a grace, can stand in the way, and then a finding names it.
-    if isinstance(removed, VulnerabilityScan | TestResult | Vex | Sbom) and removed.origin.digest in refusing:
+    # Only the latest of a kind, a scan that ended a grace, or a record that speaks against the change can stand in the
+    # way, and then a finding names it.
+    if (
+        isinstance(removed, VulnerabilityScan | TestResult | Vex | Sbom | ReviewRecord)
+        and removed.origin.digest in refusing
+    ):
         return
     assert after.verdict is Verdict.DENY
 

@@ -233,6 +233,12 @@ REVIEWERS: dict[str, Case] = {
         "1 by somebody who may not write",
     ),
     "a robot does not count": ({}, untouched(reviews=(approval(), approval("robot:bot"))), FAIL, "1 by a robot"),
+    "a reviewer whose role the evidence cannot say counts": (
+        {},
+        untouched(reviews=(approval(), approval(ADMIN, role=None))),
+        PASS,
+        "",
+    ),
     "an unmapped author is unknown": (
         {},
         untouched(authors=("unmapped", COMMITTER)),
@@ -500,6 +506,12 @@ ADMIN_REVIEW: dict[str, Case] = {
         said(reviews=(approval(AUTHOR, role="admin"),)),
         FAIL,
         "1 by an author",
+    ),
+    "whose role the evidence cannot say is no administrator": (
+        {},
+        said(reviews=(approval(ADMIN, role=None),)),
+        FAIL,
+        "1 by nobody who is stated to be an administrator",
     ),
     "two are demanded": ({"min": 2}, said(), FAIL, "1 of 2"),
     "a bypass that another administrator approved passes": ({}, said(bypassed=True), PASS, "a protection was bypassed"),

@@ -155,7 +155,7 @@ def _why_not(review: Review, commit: str | None, inside: frozenset[str], opposed
         return "by a robot"
     if review.role == "read":
         return "by somebody who may not write"
-    return "by somebody who is no administrator" if admins and review.role != "admin" else ""
+    return "by nobody who is stated to be an administrator" if admins and review.role != "admin" else ""
 
 
 def _plural(count: int) -> str:

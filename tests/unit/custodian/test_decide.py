@@ -171,6 +171,20 @@ def test_one_denied_subject_denies_all(world: World) -> None:
 # Stale
 
 
+def test_is_stale_when_approvals_of_the_joined_tree_arrived(world: World) -> None:
+    tree = "7" * 40
+    review = attestations.attest(attestations.review_statement(tree=tree), world.signers["source"])
+    command = world.decide(evidence=(*world.evidence()[:5], review))
+    approvals = attestations.approvals_statement(tree=tree, approvers=["octocat+583231"])
+    kept = world.judge([attestations.attest(approvals, world.signers["source"])], subject(1)).new
+    assert kept[0].subjects == (f"gitTree:{tree}",)
+    world.ask(KeepEvidence(request_id="0" * 32, principal="robot:ci", policy="demo", items=kept))
+    assert isinstance(world.ask(command), Stale)
+    again = world.decide(evidence=(*world.evidence()[:5], review))
+    assert kept[0].digest in again.judge.used
+    assert isinstance(world.ask(again), Signed)
+
+
 def activate_policy(world: World) -> None:
     assert isinstance(world.ask(world.activation("policy", 2, demo_policy(world.signers, version=2))), Done)
 

@@ -76,6 +76,7 @@ def facts_of(
     subjects: tuple[Subject, ...] = (SHOP,),
     stored: dict[str, Stored] | None = None,
     offered: tuple[str, ...] = (),
+    trust: Trust = TRUST,
 ) -> EvidenceFacts:
     items = [verify_item(item, KEYS) if isinstance(item, bytes) else item for item in evidence]
-    return evidence_facts(items, policy=JudgedPolicy(), subjects=subjects, stored=stored, offered=offered)
+    return evidence_facts(items, policy=JudgedPolicy(trust), subjects=subjects, stored=stored, offered=offered)

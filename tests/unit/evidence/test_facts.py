@@ -10,9 +10,11 @@ import pytest
 
 from policy import facts as policy_facts
 from policy.ledger_facts import LedgerFacts
+from policy.trust import Collector, Trust
 from signer.dev.attestations import (
     COMMIT,
     DEVELOPER,
+    approvals_statement,
     attest,
     provenance_statement,
     review_statement,
@@ -40,6 +42,7 @@ from tests.unit.evidence.factory import (
     SHOP,
     SOURCE,
     STRANGER,
+    TRUST,
     facts_of,
 )
 
@@ -415,3 +418,57 @@ def test_a_review_record_beside_an_artifact_digest_is_still_about_the_source() -
     statement["subject"][0]["digest"]["sha256"] = SHOP.sha256
     [found] = facts_of(attest(canonical(statement), SOURCE)).reviews
     assert found.origin.bound == "none"
+
+
+TREE = "2f70a39a" + "0" * 32
+TREE_REVIEW = attest(review_statement(tree=TREE), SOURCE)
+APPROVALS = attest(approvals_statement(tree=TREE, approvers=["octocat+583231"], dismissed=["b+2"]), SOURCE)
+GITTUF = replace(
+    TRUST,
+    collectors={
+        **TRUST.collectors,
+        "gittuf": Collector(
+            name="gittuf", key="source", verifier="https://gittuf.dev/github-pull-request-approval/v0.1"
+        ),
+    },
+)
+
+
+def by_tree(*items: bytes, trust: Trust = GITTUF) -> list[policy_facts.ReviewRecord]:
+    return [record for record in facts_of(*items, trust=trust).reviews if record.by_tree]
+
+
+def test_approvals_of_a_tree_reach_the_commit_by_the_record_that_names_both() -> None:
+    [found] = by_tree(PROVENANCE, TREE_REVIEW, APPROVALS)
+    assert (found.collector, found.commit, found.tree, found.authors) == ("gittuf", COMMIT, TREE, None)
+    assert (found.origin.bound, found.origin.covers) == ("source", (0,))
+    assert [(review.reviewer, review.commit, review.decision, review.role) for review in found.reviews] == [
+        ("login:https://github.com#583231", COMMIT, "approved", None),
+        ("login:https://github.com#2", COMMIT, "dismissed", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pytest.param((PROVENANCE, APPROVALS), id="no record"),
+        pytest.param((PROVENANCE, REVIEW, APPROVALS), id="a record without a tree"),
+        pytest.param((PROVENANCE, attest(review_statement(tree="0" * 40), SOURCE), APPROVALS), id="another tree"),
+        pytest.param((TREE_REVIEW, APPROVALS), id="no provenance"),
+        pytest.param((built_from(OTHER), TREE_REVIEW, APPROVALS), id="provenance of another commit"),
+        pytest.param((PROVENANCE, attest(review_statement(tree=TREE), BUILDER), APPROVALS), id="a stranger's record"),
+    ],
+)
+def test_approvals_of_a_tree_that_no_trusted_record_names_say_nothing(items: tuple[bytes, ...]) -> None:
+    assert by_tree(*items) == []
+
+
+def test_approvals_by_a_key_that_is_no_collectors_are_nobodys() -> None:
+    [found] = by_tree(PROVENANCE, TREE_REVIEW, APPROVALS, trust=TRUST)
+    assert found.collector is None
+
+
+def test_records_name_the_trees_to_look_up() -> None:
+    assert requested_source_digests(facts_of(PROVENANCE, TREE_REVIEW)) == (f"gitCommit:{COMMIT}", f"gitTree:{TREE}")
+    forged = attest(review_statement(tree=TREE), BUILDER)
+    assert requested_source_digests(facts_of(PROVENANCE, forged)) == (f"gitCommit:{COMMIT}",)

@@ -13,8 +13,10 @@ from hypothesis import given, strategies as st
 
 from signer.dev.attestations import (
     DemoKey,
+    approvals_statement,
     attest,
     provenance_statement,
+    review_statement,
     sbom_statement,
     scan_statement,
     source_statement,
@@ -194,6 +196,10 @@ def test_the_index_knows_artifacts_and_commits() -> None:
     assert index_digests(verified(attest(both, BUILDER))) == (f"sha256:{SHOP.sha256}", f"sha256:{DOCS.sha256}")
     source = verified(attest(source_statement(verified=NOW, commit="d" * 40), BUILDER))
     assert index_digests(source) == (f"gitCommit:{'d' * 40}",)
+    approvals = verified(attest(approvals_statement(tree="d" * 40, approvers=["a+1"]), BUILDER))
+    assert index_digests(approvals) == (f"gitTree:{'d' * 40}",)
+    record = verified(attest(review_statement(commit="c" * 40, tree="d" * 40), BUILDER))
+    assert index_digests(record) == (f"gitCommit:{'c' * 40}",)
     document = opaque_document(b"x", kind="build-log", media_type="text/plain", subjects=[f"sha256:{'e' * 64}"])
     assert index_digests(document) == (f"sha256:{'e' * 64}",)
 

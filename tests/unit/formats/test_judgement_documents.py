@@ -68,6 +68,7 @@ FACTS = st.builds(
         ).map(tuple),
         sboms=st.lists(st.builds(facts.Sbom, origin=ORIGINS, components=COUNTS), max_size=2).map(tuple),
         documents=st.lists(st.builds(facts.Document, origin=ORIGINS), max_size=2).map(tuple),
+        reviews=st.lists(st.builds(facts.ReviewRecord, origin=ORIGINS), max_size=2).map(tuple),
     ),
     ledger=st.builds(
         ledger_facts.LedgerFacts,

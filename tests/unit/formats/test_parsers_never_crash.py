@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from signer.dev.attestations import (
+    approvals_statement,
     provenance_statement,
     review_statement,
     sbom_statement,
@@ -26,6 +27,7 @@ from signer.formats.bundle import build_bundle, parse_bundle
 from signer.formats.dsse import IN_TOTO, parse_envelope
 from signer.formats.facts import decode_facts
 from signer.formats.findings import decode_decision
+from signer.formats.gittuf import read_tree_approvals
 from signer.formats.owner_act import parse_owner_act
 from signer.formats.provenance import read_provenance
 from signer.formats.receipt import build_receipt, parse_receipt
@@ -75,6 +77,11 @@ PARSERS: list[Any] = [
     ),
     pytest.param(lambda data: read_source_vsa(parse_statement(data)), source_statement(verified=NOW), id="source VSA"),
     pytest.param(lambda data: read_review_record(parse_statement(data)), review_statement(), id="review record"),
+    pytest.param(
+        lambda data: read_tree_approvals(parse_statement(data)),
+        approvals_statement(tree="a" * 40, approvers=["a+1"]),
+        id="gittuf approval",
+    ),
     pytest.param(parse_vsa, source_statement(verified=NOW), id="VSA"),
     pytest.param(decode_facts, b"{}", id="facts"),
     pytest.param(decode_decision, b"{}", id="findings"),

@@ -10,7 +10,15 @@ from datetime import timedelta
 import pytest
 
 from signer.custodian.commands import Check, Decide, Judge, Reply, Stale
-from signer.dev.attestations import attest, provenance_statement, scan_statement, source_statement
+from signer.dev.attestations import (
+    approvals_statement,
+    attest,
+    provenance_statement,
+    review_statement,
+    scan_statement,
+    source_statement,
+)
+from signer.formats.canonical import sha256_hex
 from tests.unit.web.world import ACCESS, COMMIT, NOW, OTHER, SUBJECT, World, item, render_policy
 
 PREFIX = "urn:signing-authority:problem:"
@@ -65,6 +73,18 @@ def test_leaving_a_stored_item_out_of_a_request_changes_nothing(world: World, wi
     assert answer.status_code == 200, answer.data
     assert len(asked(world).used) == 6
     assert len(asked(world).new) == 5
+
+
+def test_stored_approvals_of_the_tree_are_found_by_the_record_that_is_found_by_the_commit(world: World) -> None:
+    tree = "7" * 40
+    review = attest(review_statement(tree=tree), world.keys.source)
+    approvals = attest(approvals_statement(tree=tree, approvers=["octocat+583231"]), world.keys.source)
+    keep(world, review, approvals)
+    attestations = world.attestations()
+    del attestations["review"]
+    answer = world.client().post("/v1/checks", json=world.body(list(attestations.values())))
+    assert answer.status_code == 200, answer.data
+    assert {sha256_hex(review), sha256_hex(approvals)} <= set(asked(world).used)
 
 
 def test_a_stored_failing_scan_counts_although_the_request_withholds_it(world: World) -> None:
