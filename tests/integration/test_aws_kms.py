@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import io
+import os
 import select
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,13 +34,15 @@ Event = TypeVar("Event", bound=TokenEvent)
 class Driver:
     """Turns the pool of one region by hand, as the custodian's loop does."""
 
-    def __init__(self, kms: KmsServer, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, kms: KmsServer, environment: Mapping[str, str], *, deadline: float = 5.0, read_timeout: float = 0.7
+    ) -> None:
         self.kms = kms
         self.pins: list[tuple[KeyPlace, bytes]] = []
         self.log = io.BytesIO()
         self.events: list[TokenEvent] = []
         self.ticket = 0
-        device = kms_device(kms, read_timeout=0.7)
+        device = kms_device(kms, read_timeout=read_timeout)
         self.pool = TokenPool(
             DevicePlace(
                 name="aws-kms/eu-central-1",
@@ -49,7 +53,7 @@ class Driver:
                 environment=environment,
             ),
             pins=lambda _device: self.pins,
-            deadline=5.0,
+            deadline=deadline,
             monotonic=time.monotonic_ns,
             log=open_log(self.log, room="test"),
         )
@@ -62,6 +66,9 @@ class Driver:
             readable, _, _ = select.select(list(watched), [], [], 0.02)
             self.pool.turn([watched[descriptor] for descriptor in readable])
             self.events += self.pool.take_events()
+
+    def until_more_than(self, ended: int) -> None:
+        self.until(lambda: len(self.events) > ended)
 
     def next(self, kind: type[Event]) -> Event:
         self.until(lambda: any(isinstance(event, kind) for event in self.events))
@@ -278,6 +285,48 @@ def test_no_key_is_found(driver: Driver, arn: str, prepare: Callable[[KmsServer]
     located = driver.locate(prepare(driver.kms), generate=True)
     assert (located.spki, located.code) == (b"", code)
     assert len(located.remedy) > 20
+
+
+def test_a_worker_that_stops_is_replaced_and_what_it_had_begun_is_unknown(tmp_path: Path) -> None:
+    with kms_server() as kms:
+        driver = Driver(kms, kms_credentials(tmp_path), deadline=1.0)
+        try:
+            arn = kms.create("ECC_NIST_P256")
+            assert driver.sign(arn).status == "signed"
+            kms.delay = 0.3
+            tickets = {driver.submit(arn, bytes([number])) for number in range(8)}
+            before = kms.count("Sign")
+            driver.until(lambda: kms.count("Sign") > before)
+            os.kill(next(iter(driver.pool.workers())).pid, signal.SIGSTOP)
+            driver.until(lambda: len(driver.events) == len(tickets))
+            ends = [event for event in driver.events if isinstance(event, JobEnded)]
+            assert {end.ticket for end in ends} == tickets, "each job ends exactly once"
+            assert {end.status for end in ends} == {"unknown", "signed"}
+            assert sum(end.status == "unknown" for end in ends) <= 4, "no more than its threads"
+        finally:
+            driver.pool.close()
+
+
+def test_one_call_that_hangs_is_ended_at_the_deadline_although_others_go_on(tmp_path: Path) -> None:
+    with kms_server() as kms:
+        # The library's own time-out does not help: a look-up of a name may hang without one.
+        driver = Driver(kms, kms_credentials(tmp_path), deadline=1.0, read_timeout=60.0)
+        try:
+            arn = kms.create("ECC_NIST_P256")
+            assert driver.sign(arn).status == "signed"
+            kms.fail("Sign", Fault("silence"))
+            hanging, begun = driver.submit(arn), time.monotonic()
+            driver.until(lambda: kms.count("Sign") == 2)
+            while not any(isinstance(event, JobEnded) and event.ticket == hanging for event in driver.events):
+                assert time.monotonic() - begun < 5.0, "the others' answers excuse it"
+                ended = len(driver.events)
+                driver.submit(arn)
+                driver.until_more_than(ended)
+            ends = {event.ticket: event.status for event in driver.events if isinstance(event, JobEnded)}
+            assert ends.pop(hanging) == "unknown"
+            assert "signed" in ends.values()
+        finally:
+            driver.pool.close()
 
 
 def test_credentials_that_are_replaced_in_their_file_help_without_a_restart(tmp_path: Path) -> None:

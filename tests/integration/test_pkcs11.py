@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import select
+import selectors
 import signal
 import subprocess
 import time
@@ -20,11 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, SigningJob, TokenEvent
 from signer.custodian.token_pool import DevicePlace, TokenPool
+from signer.custodian.tokens import Tokens
 from signer.dev.token import LABEL
 from signer.domain.algorithm import Algorithm
+from signer.formats.own_signature import verify_own
 from signer.formats.spki import load_spki, spki_pem
 from signer.keys.devices import Pkcs11Device
-from signer.keys.keyring import KeyPlace, Pin, PinnedKey, pin_of
+from signer.keys.keyring import TOKEN_MESSAGE, KeyPlace, Pin, PinnedKey, pin_of
 from signer.keys.uri import parse_uri
 from signer.telemetry.logs import open_log
 from tests.integration.softhsm import TestToken
@@ -299,3 +302,41 @@ def test_workers_end_with_the_custodian(driver: Driver) -> None:
     worker = next(iter(driver.pool.workers()))
     driver.pool.close()
     assert worker.gone
+
+
+def test_long_messages_of_ed25519_pass_through_a_small_socket_buffer(driver: Driver) -> None:
+    place = KeyPlace(
+        name="long",
+        uri=parse_uri(f"pkcs11:token={LABEL};object=long;id=%05"),
+        purpose="statement",
+        algorithm=Algorithm.ED25519,
+    )
+    driver.pool.locate(1, place, generate=True)
+    spki = driver.next(KeyLocated).spki
+    pin = pin_of("long", purpose="statement", algorithm=place.algorithm, spki=spki)
+    messages = {ticket: bytes([ticket]) * TOKEN_MESSAGE for ticket in range(10, 16)}
+    for ticket, message in messages.items():
+        driver.pool.submit(
+            SigningJob(
+                ticket=ticket,
+                key=PinnedKey(place=place, pin=pin),
+                data=message,
+                begin_by=time.monotonic_ns() + 5 * 10**9,
+            )
+        )
+    events: list[TokenEvent] = []
+    with selectors.DefaultSelector() as selector:
+        tokens = Tokens({LABEL: driver.pool}, selector=selector)
+        tokens.turn(())
+        deadline = time.monotonic() + WITHIN
+        while len(events) < len(messages):
+            # As the custodian's loop: nothing wakes it but a worker that speaks, or that has room again.
+            ready = selector.select(5.0)
+            assert ready, "nobody woke the loop"
+            assert time.monotonic() < deadline
+            tokens.turn([key.data for key, _ in ready])
+            events += tokens.take_events()
+    for event in events:
+        assert isinstance(event, JobEnded)
+        assert event.status == "signed", event
+        verify_own(Algorithm.ED25519, load_spki(spki), messages[event.ticket], event.signature)

@@ -38,6 +38,7 @@ from signer.formats.findings import decode_findings
 from signer.formats.spki import keyid, load_spki, spki_pem, verify_signature
 from signer.formats.strict_json import parse_object
 from signer.formats.vsa import parse_vsa
+from signer.keys.keyring import KMS_MESSAGE, KeyPlace
 from signer.ledger import leaves
 from tests.authority import ORIGIN, SUBJECT, access_document, demo_policy, subject
 from tests.unit.custodian.world import NOW, World, idempotency
@@ -380,6 +381,21 @@ def test_no_allow_is_written_that_no_key_can_honour(world: World) -> None:
     size = len(world.ledger.bodies)
     reply = world.ask(world.decide())
     assert (code(reply), len(world.ledger.bodies)) == ("token-unavailable", size)
+
+
+def test_a_statement_that_the_key_cannot_sign_whole_is_refused_before_anything_is_decided(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, many = (subject(1),), tuple(subject(number) for number in range(40))
+    assert isinstance(world.ask(world.decide(*one)), Signed)
+    # As an Ed25519 key in AWS KMS has it; this world's key signs digests.
+    monkeypatch.setattr(KeyPlace, "message_limit", property(lambda _: KMS_MESSAGE))
+    size = len(world.ledger.bodies)
+    reply = world.ask(world.decide(*many))
+    assert (code(reply), len(world.ledger.bodies)) == ("payload-too-large", size)
+    assert isinstance(reply, Failed)
+    assert "fewer subjects" in reply.remedy
+    assert isinstance(world.ask(world.decide(*one, key="one")), Signed)
     assert isinstance(world.ask(world.denied()), NotSigned), "a denial needs no key"
 
 

@@ -11,12 +11,13 @@ from signer.domain.algorithm import Algorithm
 from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.formats.spki import spki_der
 from signer.keys.backend import KeyFault, Scope
-from signer.keys.keyring import PinCheck, keyring_of, pin_of
+from signer.keys.keyring import TOKEN_MESSAGE, PinCheck, keyring_of, pin_of
 from signer.keys.uri import Pkcs11Uri
 
 URI = "pkcs11:token=signer;object=release;id=%01"
 OTHER = "pkcs11:token=signer;object=release;id=%02"
 ALGORITHM = "ecdsa-p256-sha256"
+KMS_URI = "awskms:///arn:aws:kms:eu-central-1:111122223333:alias/release"
 PLACE = Pkcs11Uri("signer", "release", b"\1")
 
 
@@ -100,3 +101,16 @@ def test_a_signature_that_does_not_verify_under_the_pin_goes_nowhere(fault: str)
     with pytest.raises(KeyFault) as caught:
         pin.verify_own(digest, signature)
     assert (caught.value.code, caught.value.touched) == ("self-check-failed", True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "algorithm", "limit"),
+    [
+        pytest.param(URI, "ecdsa-p256-sha256", None, id="a digest has no length to limit"),
+        pytest.param(URI, "ed25519", TOKEN_MESSAGE, id="Ed25519 in a token"),
+        pytest.param(KMS_URI, "rsa-pss-3072-sha256", None, id="a digest in KMS"),
+        pytest.param(KMS_URI, "ed25519", 4096, id="Ed25519 in KMS"),
+    ],
+)
+def test_only_a_key_that_signs_whole_messages_limits_them(uri: str, algorithm: str, limit: int | None) -> None:
+    assert keyring_of([("k", uri, "statement", algorithm)]).place("k").message_limit == limit
