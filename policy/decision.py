@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
+from typing import Final
 
 
 class Verdict(StrEnum):
@@ -31,6 +32,10 @@ class Outcome(StrEnum):
     WAIVED = "waived"
     SHADOW = "shadow"
     NOT_APPLICABLE = "not-applicable"
+
+
+LETS_THROUGH: Final = frozenset({Outcome.PASS, Outcome.WAIVED, Outcome.SHADOW, Outcome.NOT_APPLICABLE})
+"""Outcomes that stand in no release's way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

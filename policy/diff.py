@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from policy.document import Environment, Policy
 from policy.rule import Rule, RuleType
 from policy.sense import ABSENT, Direction, Kind, Sense, steps, written
+from policy.shadow import gates_from, gating
 from policy.testing.fixture import ENTRIES
 from policy.trust import ISOLATION
 from policy.wording import moment, span
 
 _RANK: Final = {Direction.LOOSER: 0, Direction.UNCLEAR: 1, Direction.TIGHTER: 2}
 _AGE: Final = Sense(kind=Kind.AGE)
-_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 LATEST_DECIDES: Final = ("scanners", "testers", "producers", "authors")
 """Parts of the trust whose entries make evidence of which the latest decides in some rule."""
 _READS: Final = Sense(kind=Kind.ACCEPTS, absent=(), latest=True)
@@ -52,6 +51,7 @@ def diff(old: Document, new: Document) -> tuple[Change, ...]:
     changes = (
         *_metadata(old.policy, new.policy),
         *_defaults(old.policy, new.policy),
+        *_promotion(old.policy, new.policy),
         *_keys(old.policy, new.policy),
         *_signers(old, new),
         *_entries(old, new),
@@ -98,6 +98,21 @@ def _defaults(old: Policy, new: Policy) -> Iterator[Change]:
         if before != after:
             direction = Direction.LOOSER if after > before else Direction.TIGHTER
             yield Change(name=path, path=path, direction=direction, what=f"{span(before)} → {span(after)}")
+
+
+def _promotion(old: Policy, new: Policy) -> Iterator[Change]:
+    before, after = old.promotion, new.promotion
+    for path, looser, what in (
+        ("decisions", after.decisions < before.decisions, f"{before.decisions} → {after.decisions}"),
+        ("period", after.period < before.period, f"{span(before.period)} → {span(after.period)}"),
+    ):
+        if getattr(before, path) != getattr(after, path):
+            yield Change(
+                name="promotion",
+                path=f"promotion.{path}",
+                direction=Direction.LOOSER if looser else Direction.TIGHTER,
+                what=what,
+            )
 
 
 def _keys(old: Policy, new: Policy) -> Iterator[Change]:
@@ -204,8 +219,8 @@ def _rule(
         what = f"{old.level} → {new.level}: a pass claims another level"
         yield Change(name=old.id, path=f"{path}.level", direction=Direction.UNCLEAR, what=what)
     if (old.mode, old.effective_on) != (new.mode, new.effective_on):
-        direction = Direction.TIGHTER if _gates_from(new) <= _gates_from(old) else Direction.LOOSER
-        what = f"{_gating(old)} → {_gating(new)}"
+        direction = Direction.TIGHTER if gates_from(new) <= gates_from(old) else Direction.LOOSER
+        what = f"{gating(old)} → {gating(new)}"
         yield Change(name=old.id, path=f"{path}.mode", direction=direction, what=what)
     if old.waivable != new.waivable:
         direction = Direction.LOOSER if new.waivable else Direction.TIGHTER
@@ -214,19 +229,6 @@ def _rule(
     for parameter, was, becomes in _parameters(old.kind, before, after):
         for step in steps(parameter[1], was, becomes, age=int(age.total_seconds())):
             yield Change(name=old.id, path=f"{path}.{parameter[0]}", direction=step.direction, what=step.what)
-
-
-def _gates_from(rule: Rule) -> datetime:
-    """From when on the rule may deny."""
-    if rule.mode == "enforce":
-        return _ALWAYS
-    return _NEVER if rule.effective_on is None else rule.effective_on
-
-
-def _gating(rule: Rule) -> str:
-    if rule.mode == "enforce":
-        return "in force"
-    return "in shadow" if rule.effective_on is None else f"in shadow until {moment(rule.effective_on)}"
 
 
 def _parameters(

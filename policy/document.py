@@ -41,6 +41,8 @@ MAX_SKEW: Final = timedelta(minutes=10)
 MOST_WAIVER_DAYS: Final = 366
 MOST_RENEWALS: Final = 12
 MOST_OPEN_WAIVERS: Final = 1000
+WATCHED_DECISIONS: Final = 20
+WATCHED_PERIOD: Final = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What must be recorded of a rule or a newer version in shadow before it may come into force."""
+
+    decisions: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """One version of a policy document, with the sha256 of its bytes in hexadecimal."""
 
@@ -83,6 +93,7 @@ class Policy:
     environments: Mapping[str, Environment]
     clock_skew: timedelta
     max_evidence_age: timedelta
+    promotion: Promotion
     limits: Limits
 
     def rule(self, identifier: str) -> Rule | None:
@@ -126,6 +137,7 @@ def read_policy(value: Any, *, digest: str) -> Policy:
         clock_skew=timedelta(minutes=2) if skew is None else skew,
         max_evidence_age=MAX_AGE if age is None else age,
         limits=_read_limits(root.optional_section("limits")),
+        promotion=_read_promotion(root.optional_section("promotion")),
     )
     for section in (metadata, defaults, root):
         section.close()
@@ -150,6 +162,13 @@ def _read_limits(section: Section) -> Limits:
             )
     section.close()
     return limits
+
+
+def _read_promotion(section: Section) -> Promotion:
+    decisions = section.integer("decisions", least=1, default=WATCHED_DECISIONS)
+    period = section.duration("period")
+    section.close()
+    return Promotion(decisions=decisions, period=WATCHED_PERIOD if period is None else period)
 
 
 def _read_rules(root: Section, trust: Trust) -> tuple[Rule, ...]:

@@ -16,10 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 from policy.about_policy import about_the_policy
-from policy.decision import Decision, Finding, Outcome, Verdict
+from policy.decision import LETS_THROUGH, Decision, Finding, Outcome, Verdict
 from policy.document import Environment, Policy
 from policy.facts import (
     ArtifactSignature,
@@ -41,8 +41,6 @@ from policy.rule import STAGES, Case, Judgement, Rule, RuleType, unknown
 from policy.shadow import in_force, set_aside
 from policy.waiver import waive
 
-_LETS_THROUGH: Final = frozenset({Outcome.PASS, Outcome.WAIVED, Outcome.SHADOW, Outcome.NOT_APPLICABLE})
-
 
 def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
     """Judge `facts` at the instant `now`, which must be aware; never raises for any facts."""
@@ -57,11 +55,11 @@ def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
 
 def _verdict(findings: Sequence[Finding]) -> Verdict:
     outcomes = {finding.outcome for finding in findings}
-    if outcomes <= _LETS_THROUGH:
+    if outcomes <= LETS_THROUGH:
         # A pass that counts nothing, as outside a freeze window, allows nothing alone.
         counted = any(finding.outcome is Outcome.PASS and finding.evidence for finding in findings)
         return Verdict.ALLOW if counted else Verdict.DENY
-    return Verdict.HOLD if outcomes <= _LETS_THROUGH | {Outcome.WAITING} else Verdict.DENY
+    return Verdict.HOLD if outcomes <= LETS_THROUGH | {Outcome.WAITING} else Verdict.DENY
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,13 @@ def policy_schema() -> Schema:
                 "defaults": _closed(
                     {"maxEvidenceAge": DURATION, "clockSkew": DURATION}, optional=("maxEvidenceAge", "clockSkew")
                 ),
+                "promotion": {
+                    "description": "what must be recorded in shadow before it may come into force",
+                    **_closed(
+                        {"decisions": {"type": "integer", "minimum": 1}, "period": DURATION},
+                        optional=("decisions", "period"),
+                    ),
+                },
                 "trust": _trust(),
                 "rules": {
                     "type": "array",
@@ -79,7 +86,7 @@ def policy_schema() -> Schema:
                 ),
                 "limits": _limits(),
             },
-            optional=("defaults", "limits"),
+            optional=("defaults", "promotion", "limits"),
         ),
     }
 

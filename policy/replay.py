@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from policy.decision import Decision, Finding, Outcome, Verdict
+from policy.decision import LETS_THROUGH, Decision, Finding, Verdict
 from policy.document import Policy
 from policy.engine import evaluate
 from policy.facts import Bound, EvidenceFacts, Facts, Item, Origin, Provenance, ReviewRecord, SourceSummary
@@ -110,11 +110,12 @@ def acknowledged(replayed: Replayed, names: frozenset[str]) -> bool:
 
 
 def _stopping(decision: Decision) -> tuple[Finding, ...]:
-    return tuple(finding for finding in decision.findings if finding.outcome in (Outcome.FAIL, Outcome.UNKNOWN))
+    return tuple(finding for finding in decision.findings if finding.outcome not in LETS_THROUGH)
 
 
-def _reasons(findings: tuple[Finding, ...]) -> set[tuple[str, str, str]]:
-    return {(finding.rule, finding.outcome, finding.title) for finding in findings}
+def _reasons(findings: tuple[Finding, ...]) -> set[tuple[object, ...]]:
+    """What stood in the way, whatever sentences said so."""
+    return {(finding.rule, finding.type, finding.outcome, finding.evidence, finding.offenders) for finding in findings}
 
 
 # Facts under other trust

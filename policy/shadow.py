@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from policy.decision import Finding, Outcome
 from policy.rule import Rule
 from policy.wording import moment
+
+_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def in_shadow(rule: Rule, now: datetime) -> bool:
@@ -26,6 +30,20 @@ def in_shadow(rule: Rule, now: datetime) -> bool:
 def in_force(rules: Sequence[Rule], now: datetime) -> tuple[Rule, ...]:
     """The rules that a verdict at `now` rests on."""
     return tuple(rule for rule in rules if not in_shadow(rule, now))
+
+
+def gates_from(rule: Rule) -> datetime:
+    """From when on the rule may deny."""
+    if rule.mode == "enforce":
+        return _ALWAYS
+    return _NEVER if rule.effective_on is None else rule.effective_on
+
+
+def gating(rule: Rule) -> str:
+    """The same in words."""
+    if rule.mode == "enforce":
+        return "in force"
+    return "in shadow" if rule.effective_on is None else f"in shadow until {moment(rule.effective_on)}"
 
 
 def set_aside(findings: Iterable[Finding], rules: Iterable[Rule], *, now: datetime) -> Iterator[Finding]:

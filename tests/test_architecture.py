@@ -103,6 +103,7 @@ IMPURE = (
 """Parts of the standard library that reach outside a function; the judge imports none of them."""
 
 LONG: Mapping[str, str] = {
+    "signer.db.tables": "one table after the other, as they stand in the database",
     "signer.ledger.reader": "one class, one short method for each question; its statements stand beside them",
     "signer.custodian.token_pool": "one queue and the life of its workers: parts of it would share all of its state",
 }

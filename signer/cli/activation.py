@@ -17,7 +17,7 @@ from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import MAX_ACT
 from signer.formats.strict_base64 import decode_base64
 
-Sort = Literal["policy", "access"]
+Sort = Literal["policy", "shadow", "access"]
 
 
 def put_in_force(
@@ -28,6 +28,7 @@ def put_in_force(
     signatures: Sequence[Path],
     config: str | None,
     flags: Mapping[str, str | None],
+    acknowledge: Sequence[str] = (),
 ) -> Result:
     """Bring a document with its owners' signatures over HTTPS, or over the admin socket of this machine."""
     settings = settings_of(config=config, **flags)
@@ -36,18 +37,28 @@ def put_in_force(
     name, version = stated
     digest = sha256_hex(data)
     if local is None:
-        request = activation_request(document=data, signatures=envelopes)
+        request = activation_request(
+            document=data, signatures=envelopes, shadow=sort == "shadow", acknowledge=acknowledge
+        )
         answer = client_of(settings).activate(sort, request)
         leaf: Any = answer.get("leaf")
         if type(leaf) is not int or answer.get("digest") != digest:
             raise answer_malformed(Malformed("malformed-json", "the answer does not name the leaf of this document"))
     else:
-        leaf = activate_document(Path(local), document=sort, data=data, signatures=envelopes)
+        leaf = activate_document(
+            Path(local), document=sort, data=data, signatures=envelopes, acknowledged=tuple(acknowledge)
+        )
     return Result(
         name="activated",
         members={"leaf": leaf, "name": name, "version": version, "digest": digest},
-        story=f"{colour('ACTIVE', 'green')}  {sort} {name} v{version} is in force: leaf {leaf}\n  sha256:{digest}",
+        story=f"{_placed(sort, name, version)}: leaf {leaf}\n  sha256:{digest}",
     )
+
+
+def _placed(sort: Sort, name: str, version: int) -> str:
+    if sort == "shadow":
+        return f"{colour('SHADOW', 'yellow')}  policy {name} v{version} is judged beside the one in force"
+    return f"{colour('ACTIVE', 'green')}  {sort} {name} v{version} is in force"
 
 
 def listed(answer: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:

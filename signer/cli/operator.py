@@ -76,11 +76,15 @@ def publish_trust(config: Path, *, document: bytes, signatures: tuple[bytes, ...
     return _ask(config, UpdateTrust(principal=_principal(), data=document, signatures=signatures))
 
 
-def activate_document(config: Path, *, document: str, data: bytes, signatures: tuple[bytes, ...]) -> int:
-    """Put a `policy` or `access` document in force; the index of its leaf."""
+def activate_document(
+    config: Path, *, document: str, data: bytes, signatures: tuple[bytes, ...], acknowledged: tuple[str, ...] = ()
+) -> int:
+    """Put a `policy` or `access` document in force, or a policy in `shadow`; the index of its leaf."""
     from signer.custodian.commands import Activate  # noqa: PLC0415 - see the module
 
-    command = Activate(principal=_principal(), document=document, data=data, signatures=signatures)
+    command = Activate(
+        principal=_principal(), document=document, data=data, signatures=signatures, acknowledged=acknowledged
+    )
     return _ask(config, command)
 
 

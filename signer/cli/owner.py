@@ -89,7 +89,7 @@ def sign(
 def _stated(action: Action, data: bytes) -> tuple[int | None, str | None]:
     """The number and origin that a document states of itself; reading it also refuses one that is not valid."""
     match action:
-        case "policy":
+        case "policy" | "shadow":
             try:
                 return parse_policy(data).version, None
             except PolicyError as fault:

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "activate": ("signer.cli.policy_force:activate", "Put a policy in force that the owners signed."),
         "list": ("signer.cli.policy_force:list_", "List the policies in force."),
         "show": ("signer.cli.policy_force:show", "Show a policy in force, byte for byte."),
+        "shadow": ("signer.cli.policy_shadow:shadow", "Show what rules and versions in shadow would have done."),
         "replay": ("signer.cli.policy_replay:replay", "Judge recorded decisions again under a draft."),
     }
 )

@@ -17,20 +17,44 @@ EPILOG = """\b
 Examples:
   signer owner sign --action policy --document shop.yaml --trust trust.json --key owner-1.pem --out shop.owner-1
   signer policy activate shop.yaml --signature shop.owner-1 --signature shop.owner-2
+  signer policy activate draft.yaml --shadow --signature draft.owner-1 --signature draft.owner-2
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("document", type=READABLE)
 @click.option("--signature", "signatures", type=READABLE, multiple=True, required=True, help="An owner's signature.")
+@click.option("--shadow", is_flag=True, help="Judge it beside the one in force; the owners signed --action shadow.")
+@click.option(
+    "--acknowledge", multiple=True, metavar="NAME", help="Rule whose flips in shadow were seen and are meant."
+)
 @click.option("--config", help="The server's signer.toml: use its admin socket instead of HTTPS.")
 @connection_options
 @mode_option
-def activate(*, document: Path, signatures: Sequence[Path], config: str | None, **flags: str | None) -> Result:
-    """Put a policy in force that the owners' threshold signed; the next request is judged by it."""
+def activate(
+    *,
+    document: Path,
+    signatures: Sequence[Path],
+    shadow: bool,
+    acknowledge: Sequence[str],
+    config: str | None,
+    **flags: str | None,
+) -> Result:
+    """Put a policy in force that the owners' threshold signed; the next request is judged by it.
+
+    What is in shadow comes into force only after enough recorded decisions, and when each rule that would have turned
+    one is acknowledged: see `signer policy shadow`.
+    """
     file = read_policy_file(document)
-    stated = (file.policy.name, file.policy.version)
-    return put_in_force("policy", file.data, stated=stated, signatures=signatures, config=config, flags=flags)
+    return put_in_force(
+        "shadow" if shadow else "policy",
+        file.data,
+        stated=(file.policy.name, file.policy.version),
+        signatures=signatures,
+        config=config,
+        flags=flags,
+        acknowledge=acknowledge,
+    )
 
 
 @click.command("list")
@@ -38,9 +62,14 @@ def activate(*, document: Path, signatures: Sequence[Path], config: str | None, 
 @mode_option
 def list_(**flags: str | None) -> Result:
     """List the policies in force that the caller may see."""
-    documents = listed(client_of(settings_of(**flags)).policies(), "policies")
-    members = [{name: each[name] for name in each if name != "content"} for each in documents]
-    return Result(name="listed", members={"policies": members}, answer="\n".join(map(row, documents)))
+    answer = client_of(settings_of(**flags)).policies()
+    policies, shadows = (listed(answer, member) for member in ("policies", "shadows"))
+    members = {
+        member: [{name: each[name] for name in each if name != "content"} for each in documents]
+        for member, documents in (("policies", policies), ("shadows", shadows))
+    }
+    lines = [*map(row, policies), *(f"{row(each)}  in shadow" for each in shadows)]
+    return Result(name="listed", members=members, answer="\n".join(lines))
 
 
 @click.command()

@@ -149,13 +149,17 @@ class Client:
         """GET /v1/policies: the policies in force that this caller may see, with their bytes."""
         return _object(self._get("/v1/policies"))
 
+    def shadow(self, policy: str) -> dict[str, Any]:
+        """GET /v1/policies/{name}/shadow: what is in shadow, and what was recorded of it."""
+        return _object(self._get(f"/v1/policies/{quote(policy, safe='')}/shadow"))
+
     def access(self) -> dict[str, Any]:
         """GET /v1/access: the access document in force, with its bytes."""
         return _object(self._get("/v1/access"))
 
     def activate(self, document: str, request: bytes) -> dict[str, Any]:
         """POST /v1/policies or /v1/access: leaf, name, version and digest of what is in force now."""
-        path = "/v1/policies" if document == "policy" else "/v1/access"
+        path = "/v1/access" if document == "access" else "/v1/policies"
         return _object(self._post(path, request, expected=201))
 
     def _get(self, path: str) -> Answer:

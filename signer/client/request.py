@@ -73,14 +73,19 @@ def resume_request(*, halt_index: int, signatures: Sequence[bytes]) -> bytes:
     return canonical({"halt_index": halt_index, "signatures": [encode_base64(envelope) for envelope in signatures]})
 
 
-def activation_request(*, document: bytes, signatures: Sequence[bytes]) -> bytes:
+def activation_request(
+    *, document: bytes, signatures: Sequence[bytes], shadow: bool = False, acknowledge: Sequence[str] = ()
+) -> bytes:
     """The body of POST /v1/policies and /v1/access: the document's exact bytes, and the owners' envelopes."""
-    return canonical(
-        {
-            "document": encode_base64(document),
-            "signatures": [encode_base64(envelope) for envelope in signatures],
-        }
-    )
+    body: dict[str, Any] = {
+        "document": encode_base64(document),
+        "signatures": [encode_base64(envelope) for envelope in signatures],
+    }
+    if shadow:
+        body["shadow"] = True
+    if acknowledge:
+        body["acknowledge"] = list(acknowledge)
+    return canonical(body)
 
 
 def waiver_request(envelope: bytes) -> bytes:

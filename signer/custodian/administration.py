@@ -7,16 +7,19 @@ Halting needs no owner: stopping is always allowed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from policy.document import parse_policy
-from policy.schema import PolicyError
+from policy.schema import NAME, PolicyError
 from signer.custodian.commands import Activate, EvidenceItem, Resume, SpooledItem, UpdateTrust
+from signer.custodian.promotion import require_promotable
 from signer.custodian.protocols import Reader
 from signer.custodian.standing import Standing
 from signer.errors import Malformed, Refused
 from signer.formats import dsse, trust
 from signer.formats.canonical import canonical, sha256_hex
+from signer.formats.owner_act import Action
+from signer.formats.rfc3339 import parse_time
 from signer.identity.access import parse_access
 from signer.ledger import leaves
 from signer.ledger.documents import StoredDocument
@@ -26,11 +29,12 @@ MAX_REASON = 500
 POLICY_TYPE = "application/vnd.signing-authority.policy+yaml"
 ACCESS_TYPE = "application/vnd.signing-authority.access+yaml"
 
-_SORTS = ("policy", "access")
+MAX_NAMES = 32
+_SORTS: Mapping[str, Action] = {"policy": "policy", "shadow": "shadow", "access": "access"}
 
 
 def activation(command: Activate, *, standing: Standing, reader: Reader, principal: str, time: str) -> Entry:
-    """The leaf that puts a policy or access document in force; raises Malformed or Refused."""
+    """The leaf that puts a policy or access document in force, or a policy in shadow; raises Malformed or Refused."""
     name, version, media_type = _stated(command)
     active = reader.active_all(command.document)
     if command.document == "access" and any(document.name != name for document in active):
@@ -43,13 +47,24 @@ def activation(command: Activate, *, standing: Standing, reader: Reader, princip
             remedy="raise metadata.version, sign again and activate that",
         )
     digest = sha256_hex(command.data)
+    if command.document == "shadow":
+        _require_something_to_shadow(name, version, standing)
     standing.owners.verify(
         command.signatures,
-        action="policy" if command.document == "policy" else "access",
+        action=_SORTS[command.document],
         number=version,
         origin=standing.genesis.origin,
         sha256=digest,
     )
+    if command.document == "policy":
+        draft = parse_policy(command.data)
+        require_promotable(
+            draft,
+            standing=standing,
+            reader=reader,
+            acknowledged=command.acknowledged,
+            now=parse_time(time, what="time of the act"),
+        )
     signatures = _envelopes(command.signatures)
     leaf = leaves.Activation(
         time=time,
@@ -59,8 +74,32 @@ def activation(command: Activate, *, standing: Standing, reader: Reader, princip
         digest=digest,
         principal=principal,
         signatures=tuple(each.digest for each in signatures),
+        acknowledged=_names(command.acknowledged),
     )
     return Entry(leaf, (StoredDocument(digest, media_type, command.data), *signatures))
+
+
+def _require_something_to_shadow(name: str, version: int, standing: Standing) -> None:
+    live = standing.policies.get(name)
+    if live is None:
+        raise Refused(
+            "policy-missing",
+            f"no policy {name} is in force, so there is nothing to judge it beside",
+            remedy="activate it, with the rules that are to be watched under mode: shadow",
+        )
+    if version <= live.version:
+        raise Refused(
+            "version-not-newer",
+            f"policy {name} version {live.version} is in force; version {version} is not newer",
+            remedy="raise metadata.version, sign again and activate that",
+        )
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of rules as they stand in a leaf; raises Malformed."""
+    if len(names) > MAX_NAMES or not all(NAME.fullmatch(name) for name in names):
+        raise Malformed("malformed-frame", f"at most {MAX_NAMES} names of rules are acknowledged at once")
+    return tuple(dict.fromkeys(names))
 
 
 def refusal(command: Activate, fault: Malformed | Refused, *, principal: str, time: str) -> Entry:
@@ -84,7 +123,7 @@ def refusal(command: Activate, fault: Malformed | Refused, *, principal: str, ti
 def _stated(command: Activate) -> tuple[str, int, str]:
     """Name, version and media type of the document; raises Malformed when it is none of its sort."""
     match command.document:
-        case "policy":
+        case "policy" | "shadow":
             try:
                 policy = parse_policy(command.data)
             except PolicyError as fault:
@@ -94,7 +133,7 @@ def _stated(command: Activate) -> tuple[str, int, str]:
             access = parse_access(command.data)
             return access.name, access.version, ACCESS_TYPE
         case _:
-            raise Malformed("malformed-frame", "a document is a policy or an access document")
+            raise Malformed("malformed-frame", "a document is a policy, an access document or a policy in shadow")
 
 
 def trust_update(command: UpdateTrust, *, standing: Standing, principal: str, time: str) -> Entry:

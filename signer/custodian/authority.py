@@ -43,8 +43,9 @@ from signer.custodian.protocols import Clock, Reader, Receipts, Tokens
 from signer.custodian.readiness import report
 from signer.custodian.recorded import recorded_answer
 from signer.custodian.records import Claim, Judged, failed
-from signer.custodian.recovery import orphan_act
+from signer.custodian.recovery import close_orphans
 from signer.custodian.revocations import Revocations
+from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing, load_standing
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, TokenEvent
@@ -73,6 +74,7 @@ class Authority:
         tokens: Tokens,
         keyring: Keyring,
         revocations: Revocations,
+        shadowing: Shadowing,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -85,6 +87,7 @@ class Authority:
         self._tokens = tokens
         self._keyring = keyring
         self._revocations = revocations
+        self._shadowing = shadowing
         self._clock = clock
         self._log = log
         self._standing: Standing | None = None
@@ -106,6 +109,10 @@ class Authority:
     def commit_seconds(self) -> float:
         """What one durable append took lately."""
         return self._commit.seconds
+
+    def rest(self) -> bool:
+        """Judge one recorded decision under a policy in shadow, while nobody waits; whether there may be more."""
+        return self._shadowing.rest(self._stand, commit=self._commit, log=self._log)
 
     def recover(self) -> None:
         """Before anything is served: read what is in force, close what an earlier process left open."""
@@ -284,17 +291,8 @@ class Authority:
 
     def _sweep(self, *, reason: str) -> bool:
         """Close orphans; whether there may be more of them."""
-        try:
-            entry_act = orphan_act(
-                self._reader, in_flight=self._signing.in_flight, reason=reason, now=self._clock.now()
-            )
-        except Unavailable as fault:
-            self._log.warning("sweep failed", code=fault.code)
+        in_flight, now = self._signing.in_flight, self._clock.now()
+        if not close_orphans(self._commit, self._reader, in_flight=in_flight, reason=reason, now=now, log=self._log):
             return False
-        self._commit.uncertain = False
-        if not entry_act.entries:
-            return False
-        self._log.warning("orphans closed", count=len(entry_act.entries), reason=reason)
-        self._commit.add(entry_act)
         self._settle()
         return not self._commit.uncertain

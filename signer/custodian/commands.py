@@ -110,13 +110,15 @@ class Resume(_Message, frozen=True, kw_only=True, tag="resume"):
 
 
 class Activate(_Message, frozen=True, kw_only=True, tag="activate"):
-    """Put a policy or access document in force; needs the owners' threshold."""
+    """Put a policy or access document in force, or a policy in shadow; needs the owners' threshold."""
 
     principal: str
     document: str
-    """`policy` or `access`."""
+    """`policy`, `access` or `shadow`."""
     data: bytes
     signatures: tuple[bytes, ...]
+    acknowledged: tuple[str, ...] = ()
+    """Names of rules whose flips in shadow were seen and meant."""
 
 
 class RecordWaiver(_Message, frozen=True, kw_only=True, tag="record-waiver"):

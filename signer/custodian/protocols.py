@@ -20,6 +20,7 @@ from signer.ledger.rows import (
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    ShadowCount,
     SignedRow,
     TrustRow,
     WaiverRow,
@@ -54,6 +55,21 @@ class Reader(Protocol):
 
     def decision(self, request_id: str) -> DecisionRow | None:
         """The decision of a request."""
+
+    def decision_at(self, leaf: int) -> DecisionRow | None:
+        """The decision that stands at one leaf."""
+
+    def contents(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """The bytes of documents that leaves name; raises Misconfigured when one is missing."""
+
+    def decisions_after(self, policy: str, leaf: int) -> tuple[DecisionRow, ...]:
+        """The decisions of one policy after a leaf, oldest first, a page of them."""
+
+    def last_shadowed(self, digest: str) -> int | None:
+        """The last decision leaf that a policy in shadow was judged on."""
+
+    def shadow_counts(self, digest: str) -> tuple[ShadowCount, ...]:
+        """What was recorded of a policy in shadow, or of the rules in shadow of a policy."""
 
     def outcome(self, decision_leaf: int) -> OutcomeRow | None:
         """The outcome of an allow decision."""

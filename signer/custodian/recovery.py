@@ -12,17 +12,37 @@ from datetime import datetime
 from itertools import islice
 
 from signer.custodian.commands import Done
+from signer.custodian.commit import Commit
 from signer.custodian.protocols import Reader
 from signer.custodian.records import Act
+from signer.errors import Unavailable
 from signer.formats.rfc3339 import format_time
 from signer.ledger.leaves import Outcome
 from signer.ledger.sequencer import Entry
+from signer.telemetry.logs import Log
 
 SWEEP = 256
 """Orphans closed in one append."""
 
 
-def orphan_act(reader: Reader, *, in_flight: Collection[str], reason: str, now: datetime) -> Act:
+def close_orphans(
+    commit: Commit, reader: Reader, *, in_flight: Collection[str], reason: str, now: datetime, log: Log
+) -> bool:
+    """Add an act for the oldest orphans to the next append; False when there is none, or nobody can tell."""
+    try:
+        act = _orphan_act(reader, in_flight=in_flight, reason=reason, now=now)
+    except Unavailable as fault:
+        log.warning("sweep failed", code=fault.code)
+        return False
+    commit.uncertain = False
+    if not act.entries:
+        return False
+    log.warning("orphans closed", count=len(act.entries), reason=reason)
+    commit.add(act)
+    return True
+
+
+def _orphan_act(reader: Reader, *, in_flight: Collection[str], reason: str, now: datetime) -> Act:
     """Outcome leaves for the oldest orphans; `in_flight` are the request ids that are in work here."""
     open_decisions = (row for row in reader.open_decisions() if row.request_id not in in_flight)
     time = format_time(now)

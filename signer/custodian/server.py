@@ -48,6 +48,9 @@ class Judge(Protocol):
     def turn(self, arrivals: Iterable[tuple[int, Command]], events: Iterable[TokenEvent]) -> list[tuple[int, Reply]]:
         """Take one turn: every answer whose time has come, by ticket."""
 
+    def rest(self) -> bool:
+        """Do one piece of what nobody waits for; whether there may be more."""
+
 
 class Workers(Protocol):
     """The tokens as the loop sees them."""
@@ -92,6 +95,8 @@ class Server:
         """Peers that were just answered and may have sent their next frame already."""
         self._tickets = 0
         self._stopping = False
+        self._restless = False
+        """Whether there may be something to do that nobody waits for."""
 
     def stop(self) -> None:
         """Take nothing new; `run` returns when everything in work is answered, or after ten seconds."""
@@ -128,6 +133,8 @@ class Server:
                 self._connections.tell(connection, reply, now=now)
                 self._eager.append(connection)
         self._connections.expire(now=now)
+        # Nobody waits: what is in shadow may be judged, one decision at a turn.
+        self._restless = not self._waiting and not self._authority.in_work and self._authority.rest()
 
     def _poll(self, timeout: float | None) -> tuple[list[tuple[int, Command]], list[TokenProcess]]:
         """Wait for the sockets and read them: whole commands, and the workers that spoke."""
@@ -185,7 +192,7 @@ class Server:
         return arrived > 0 and len(self._waiting) > 1 and arrived < len(self._waiting)
 
     def _timeout(self) -> float:
-        if self._authority.unfinished or any(len(connection.reader) for connection in self._eager):
+        if self._restless or self._authority.unfinished or any(len(connection.reader) for connection in self._eager):
             return 0
         now = self._monotonic()
         wakes = [self._tokens.next_wake(), self._connections.next_wake()]

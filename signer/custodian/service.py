@@ -25,6 +25,7 @@ from signer.custodian.payloads import Identity
 from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
 from signer.custodian.revocations import Revocations
 from signer.custodian.server import Server
+from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import load_standing
 from signer.custodian.stowing import Stowing
@@ -118,6 +119,7 @@ def serve(
             tokens=tokens,
             keyring=keyring,
             revocations=revocations,
+            shadowing=Shadowing(reader=reader, clock=clock),
             clock=clock,
             log=log,
         )

@@ -35,6 +35,14 @@ class StandingWaiver:
     statement: WaiverStatement
 
 
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A newer version of a policy in force, judged beside it since the activation at `leaf`."""
+
+    policy: Policy
+    leaf: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One consistent view of what is in force."""
@@ -43,6 +51,8 @@ class Standing:
     genesis_hash: str
     """Hexadecimal leaf hash of leaf 0."""
     policies: Mapping[str, Policy]
+    shadows: Mapping[str, Shadow]
+    """By the policy's name."""
     access: Access | None
     personal_keys: Mapping[str, tuple[str, ...]]
     """Name of a policy → names of keys in its trust with which, by the access document, a person approves; sorted."""
@@ -101,15 +111,18 @@ def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
     access = reader.active_all("access")
     if len(access) > 1:
         raise Misconfigured("ledger-damaged", "two access documents are in force")
-    known = {policy.digest: policy for policy in previous.policies.values()} if previous is not None else {}
-    policies = {
-        document.name: known.get(document.digest) or _policy(document) for document in reader.active_all("policy")
-    }
+    policies = {document.name: _policy(document, previous) for document in reader.active_all("policy")}
     people = _access(access[0], previous) if access else None
     return Standing(
         genesis=genesis,
         genesis_hash=leaf_hash(body).hex(),
         policies=policies,
+        shadows={
+            document.name: Shadow(_policy(document, previous), document.leaf)
+            for document in reader.active_all("shadow")
+            # A version at least as new in force ends it.
+            if document.name in policies and document.version > policies[document.name].version
+        },
         access=people,
         personal_keys={name: _personal_keys(policy, people) for name, policy in policies.items()},
         trust=parse_trust_file(trust.file).trust if trust is not None else None,
@@ -133,7 +146,11 @@ def _pin(row: KeyRow) -> Pin:
     return Pin(name=row.name, kid=row.kid, purpose=row.purpose, algorithm=row.algorithm, spki=row.spki)
 
 
-def _policy(document: ActiveDocument) -> Policy:
+def _policy(document: ActiveDocument, previous: Standing | None) -> Policy:
+    if previous is not None:
+        for known in (*previous.policies.values(), *(shadow.policy for shadow in previous.shadows.values())):
+            if known.digest == document.digest:
+                return known
     try:
         return parse_policy(document.data)
     except PolicyError as fault:

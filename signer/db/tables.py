@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that makes these tables."""
 
 metadata = MetaData(
@@ -266,8 +266,21 @@ halt = Table(
     Column("time", Text, nullable=False),
     Column("resumed", _INDEX, ForeignKey("leaf.idx")),
 )
+shadow = Table(
+    "shadow",
+    metadata,
+    Column("digest", Text, nullable=False),  # of the policy in shadow, or of the one that has the rule in shadow
+    Column("rule", Text, nullable=False),  # empty for the whole policy
+    Column("decision", _INDEX, ForeignKey("decision.leaf"), nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("flip", Text, nullable=False),
+    PrimaryKeyConstraint("digest", "rule", "decision"),
+    Index(None, "decision"),
+    sqlite_with_rowid=False,
+)
 
 PROJECTIONS = (
+    shadow,
     halt,
     waiver_use,
     waiver_end,

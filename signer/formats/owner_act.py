@@ -36,7 +36,7 @@ from signer.formats.strict_json import parse_object
 PAYLOAD_TYPE = "application/vnd.signing-authority.owner-act+json"
 MAX_ACT = 64 * 1024
 
-Action: TypeAlias = Literal["policy", "access", "trust", "resume"]
+Action: TypeAlias = Literal["policy", "shadow", "access", "trust", "resume"]
 OwnerKey: TypeAlias = PrivateKey
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -39,23 +39,25 @@ class Genesis(_Leaf, frozen=True, kw_only=True, tag="genesis"):
 
 
 class Activation(_Leaf, frozen=True, kw_only=True, tag="activation"):
-    """A policy or access document comes into force."""
+    """A policy or access document comes into force, or a policy comes into shadow."""
 
     document: str
-    """`policy` or `access`."""
+    """`policy`, `access` or `shadow`."""
     name: str
     version: int
     digest: str
     principal: str
     signatures: tuple[str, ...]
     """sha256 of each owner signature envelope, kept as documents; empty only in the genesis transaction of dev."""
+    acknowledged: tuple[str, ...] = ()
+    """Names of rules whose flips in shadow were seen and meant."""
 
 
 class Refusal(_Leaf, frozen=True, kw_only=True, tag="refusal"):
     """A document was offered for activation, and refused: nothing came into force."""
 
     document: str
-    """`policy` or `access`."""
+    """`policy`, `access` or `shadow`."""
     name: str
     """As the document says; empty when it is no document of that sort."""
     version: int
@@ -212,6 +214,18 @@ class WaiverEndLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver-end"):
     principal: str
 
 
+class ShadowLeaf(_Leaf, frozen=True, kw_only=True, tag="shadow"):
+    """What a policy in shadow would have decided of some recorded decisions."""
+
+    policy: PolicyRef
+    """The policy in shadow."""
+    last: int
+    """Index of the last of these decision leaves."""
+    count: int
+    results: str
+    """Digest of the results document (signer.formats.shadow_results)."""
+
+
 class HaltLeaf(_Leaf, frozen=True, kw_only=True, tag="halt"):
     """All signing stops."""
 
@@ -238,6 +252,7 @@ Leaf = (
     | Outcome
     | WaiverLeaf
     | WaiverEndLeaf
+    | ShadowLeaf
     | HaltLeaf
     | ResumeLeaf
 )

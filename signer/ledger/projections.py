@@ -7,10 +7,7 @@ writes them in the leaf's transaction; `rebuild` drops all and folds again, and 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from enum import Enum
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Engine, Insert, Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,153 +16,10 @@ from sqlalchemy.engine.interfaces import DBAPICursor
 from signer.db import tables
 from signer.db.statements import Connections, Row, Statement, insert_row
 from signer.errors import Malformed
-from signer.formats.strict_base64 import decode_base64
-from signer.ledger.documents import (
-    read_evidence_uses,
-    read_sources,
-    read_subject_digests,
-    read_subjects,
-)
-from signer.ledger.leaves import (
-    Activation,
-    Decision,
-    Evidence,
-    Genesis,
-    HaltLeaf,
-    Key,
-    Leaf,
-    Outcome,
-    Refusal,
-    ResumeLeaf,
-    Trust,
-    WaiverEndLeaf,
-    WaiverLeaf,
-    decode_leaf,
-)
-
-Document: TypeAlias = Callable[[str], bytes]
-"""Gives the bytes of a document that a leaf names; raises Malformed when it is not there."""
+from signer.ledger.fold import KEYED, Change, Changes, fold_all
+from signer.ledger.leaves import decode_leaf
 
 _CHUNK = 1024
-
-
-class Change(Enum):
-    """What a fold can do to the tables, in the order in which the changes of one batch are applied."""
-
-    DECISION = "decision"
-    DECISION_SUBJECT = "decision_subject"
-    DECISION_SOURCE = "decision_source"
-    OPEN_DECISION = "open_decision"
-    OUTCOME = "outcome"
-    CLOSED_DECISION = "closed_decision"
-    IDEMPOTENCY = "idempotency"
-    EVIDENCE = "evidence"
-    EVIDENCE_SUBJECT = "evidence_subject"
-    ACTIVATION = "activation"
-    TRUST = "trust"
-    KEY_EVENT = "key_event"
-    WAIVER = "waiver"
-    WAIVER_END = "waiver_end"
-    WAIVER_USE = "waiver_use"
-    KEY_USE = "key_use"
-    HALT = "halt"
-    RESUMED = "resumed"
-
-
-Changes: TypeAlias = Mapping[Change, list[Row]]
-
-_KEYED = frozenset({Change.DECISION_SUBJECT, Change.EVIDENCE_SUBJECT})
-"""Changes whose order means nothing and whose rows begin with the key."""
-
-
-def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, document: Document) -> None:
-    """Add the rows that `leaf` at `index` makes to `changes`; raises Malformed for a document of another form."""
-    match leaf:
-        case Genesis() | Refusal():
-            pass
-        case Decision():
-            _fold_decision(changes, index, leaf, document)
-        case Outcome():
-            changes[Change.OUTCOME].append((leaf.decision, index, leaf.request, leaf.time, leaf.status, leaf.reason))
-            changes[Change.CLOSED_DECISION].append((leaf.decision,))
-            changes[Change.KEY_USE] += ((entry.kid, entry.attempts) for entry in leaf.signatures if entry.attempts)
-        case Evidence():
-            changes[Change.EVIDENCE].append(
-                (leaf.digest, leaf.media_type, leaf.predicate, leaf.size, index, 0, leaf.principal, leaf.policy)
-            )
-            subjects = read_subject_digests(document(leaf.subjects))
-            changes[Change.EVIDENCE_SUBJECT] += ((leaf.digest, subject) for subject in subjects)
-        case Activation():
-            changes[Change.ACTIVATION].append(
-                (index, leaf.document, leaf.name, leaf.version, leaf.digest, leaf.principal, leaf.time)
-            )
-        case Trust():
-            changes[Change.TRUST].append((index, leaf.version, leaf.digest, leaf.principal, leaf.time))
-        case Key():
-            spki = decode_base64(leaf.spki, what="SPKI of the key leaf")
-            row = (index, leaf.event, leaf.name, leaf.kid, leaf.purpose, leaf.algorithm, spki, leaf.principal)
-            changes[Change.KEY_EVENT].append((*row, leaf.time, leaf.succeeds, leaf.since, leaf.reason))
-        case WaiverLeaf() | WaiverEndLeaf():
-            _fold_waiver(changes, index, leaf)
-        case HaltLeaf() | ResumeLeaf():
-            _fold_halt(changes, index, leaf)
-
-
-def _fold_waiver(changes: defaultdict[Change, list[Row]], index: int, leaf: WaiverLeaf | WaiverEndLeaf) -> None:
-    match leaf:
-        case WaiverLeaf():
-            row = (index, leaf.digest, leaf.envelope, leaf.policy, leaf.environment, leaf.requester, leaf.approver)
-            changes[Change.WAIVER].append((*row, leaf.renewal, leaf.principal, leaf.time))
-        case WaiverEndLeaf():
-            changes[Change.WAIVER_END].append((leaf.waiver, index, leaf.reason, leaf.principal, leaf.time))
-
-
-def _fold_halt(changes: defaultdict[Change, list[Row]], index: int, leaf: HaltLeaf | ResumeLeaf) -> None:
-    match leaf:
-        case HaltLeaf():
-            changes[Change.HALT].append((index, leaf.reason, leaf.principal, leaf.time, None))
-        case ResumeLeaf():
-            # Ends the halt that the owners saw and those before it, never a later one.
-            changes[Change.RESUMED].append((index, leaf.halt))
-
-
-def _fold_decision(changes: defaultdict[Change, list[Row]], index: int, leaf: Decision, document: Document) -> None:
-    policy = leaf.policy
-    changes[Change.DECISION].append(
-        (
-            index,
-            leaf.request,
-            leaf.time,
-            leaf.principal,
-            policy.name,
-            policy.version,
-            policy.digest,
-            leaf.access,
-            leaf.environment,
-            leaf.verdict,
-            leaf.subjects,
-            leaf.facts,
-            leaf.findings,
-            leaf.evidence,
-            leaf.first,
-            leaf.count,
-        )
-    )
-    if leaf.verdict == "allow":
-        changes[Change.OPEN_DECISION].append((index,))
-        changes[Change.WAIVER_USE] += ((waiver, index) for waiver in leaf.waivers)
-    changes[Change.DECISION_SUBJECT] += ((digest, index) for digest in read_subjects(document(leaf.subjects)))
-    changes[Change.DECISION_SOURCE] += ((index, *source) for source in read_sources(document(leaf.facts)))
-    if leaf.idempotency is not None:
-        changes[Change.IDEMPOTENCY].append(
-            (leaf.principal, leaf.idempotency.key, leaf.idempotency.body, leaf.request, index)
-        )
-    for position, use in enumerate(read_evidence_uses(document(leaf.evidence))):
-        if use.new:
-            size = len(document(use.digest))
-            row = (use.digest, use.media_type, use.kind, size, index, position, leaf.principal, policy.name)
-            changes[Change.EVIDENCE].append(row)
-            changes[Change.EVIDENCE_SUBJECT] += ((use.digest, subject) for subject in dict.fromkeys(use.subjects))
 
 
 class Projections:
@@ -188,6 +42,7 @@ class Projections:
             # An answer that was not terminal may be asked for again under the same key: the latest counts.
             Change.IDEMPOTENCY: upsert_row(engine, tables.idempotency),
             # The first receipt of evidence counts; more subjects may find it later, none is taken away.
+            Change.SHADOW: insert_row(engine, tables.shadow),
             Change.EVIDENCE: insert_missing(engine, tables.evidence),
             Change.EVIDENCE_SUBJECT: insert_missing(engine, tables.evidence_subject),
             Change.ACTIVATION: insert_row(engine, tables.activation),
@@ -208,7 +63,7 @@ class Projections:
             rows = changes.get(change)
             if rows:
                 # In the order of the keys: a thousand subjects then touch each page of an index once.
-                statement.run_many(cursor, sorted(rows) if change in _KEYED else rows)
+                statement.run_many(cursor, sorted(rows) if change in KEYED else rows)
 
 
 def insert_missing(engine: Engine, table: Table) -> Statement:
@@ -266,14 +121,6 @@ def rebuild(engine: Engine) -> int:
             projections.write(cursor, fold_all(((index, decode_leaf(body)) for index, body in rows), document))
             start += len(rows)
     return start
-
-
-def fold_all(leaves: Iterable[tuple[int, Leaf]], document: Document) -> Changes:
-    """The changes of several leaves in their order."""
-    changes: defaultdict[Change, list[Row]] = defaultdict(list)
-    for index, leaf in leaves:
-        fold(changes, index=index, leaf=leaf, document=document)
-    return changes
 
 
 def found(row: Row | None, digest: str) -> bytes:

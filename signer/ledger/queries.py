@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, bindparam, func, select
+from sqlalchemy import Engine, bindparam, func, literal_column, select
 
 from signer.db import tables
 from signer.db.statements import Statement
@@ -82,6 +82,27 @@ class Queries:
         )
         self.decision_at = Statement(engine, select(t.decision).where(t.decision.c.leaf == bindparam("leaf")), ["leaf"])
         self.open = Statement(engine, select(t.decision).join(t.open_decision).order_by(t.decision.c.leaf), [])
+        shadow = t.shadow.c
+        self.last_shadowed = Statement(
+            engine,
+            select(func.max(shadow.decision)).where(
+                shadow.digest == bindparam("digest"), shadow.rule == literal_column("''")
+            ),
+            ["digest"],
+        )
+        self.shadow_counts = Statement(
+            engine,
+            select(shadow.rule, shadow.outcome, shadow.flip, func.count(), func.min(t.decision.c.time))
+            .join(t.decision, t.decision.c.leaf == shadow.decision)
+            .where(shadow.digest == bindparam("digest"))
+            .group_by(shadow.rule, shadow.outcome, shadow.flip),
+            ["digest"],
+        )
+        self.shadow_of = Statement(
+            engine,
+            select(t.shadow).where(shadow.decision == bindparam("decision")).order_by(shadow.digest, shadow.rule),
+            ["decision"],
+        )
         self.outcome = Statement(
             engine,
             select(t.outcome.c.leaf, t.leaf.c.hash, t.leaf.c.body)

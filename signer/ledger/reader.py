@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Select, select
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from signer.db import tables
@@ -33,6 +34,8 @@ from signer.ledger.rows import (
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    ShadowCount,
+    ShadowRow,
     SignedRow,
     TrustRow,
     WaiverEndRow,
@@ -46,6 +49,7 @@ from signer.tlog.tiles import WIDTH, encode_entries, tile_width
 
 MAX_LEAVES = 1024
 MAX_DECISIONS = 200
+PAGE = 32
 MAX_EVIDENCE = 10_000
 """A judge sees all evidence of a subject or none: more than this is refused, never cut off."""
 
@@ -281,11 +285,37 @@ class Reader:
             query = query.where(decision.c.time < format_time(until))
         if before is not None:
             query = query.where(place < before)
+        return self._decisions(query)
+
+    def _decisions(self, query: Select[Any]) -> tuple[DecisionRow, ...]:
         try:
             with self._engine.connect() as connection:
                 return tuple(_decision(tuple(row)) for row in connection.execute(query))
         except database_errors(self._engine) as fault:
             raise Unavailable("ledger-unavailable", f"the ledger database failed: {describe_fault(fault)}") from fault
+
+    def decisions_after(self, policy: str, leaf: int) -> tuple[DecisionRow, ...]:
+        """The decisions of one policy that stand after `leaf`, oldest first, a page of them."""
+        decision = tables.decision.c
+        query = select(tables.decision).where(decision.policy == policy, decision.leaf > leaf).order_by(decision.leaf)
+        return self._decisions(query.limit(PAGE))
+
+    def last_shadowed(self, digest: str) -> int | None:
+        """The last decision leaf that the policy in shadow with this digest was judged on."""
+        row = self._one(self._queries.last_shadowed, digest)
+        return None if row is None else row[0]
+
+    def shadow_counts(self, digest: str) -> tuple[ShadowCount, ...]:
+        """What was recorded of a policy in shadow, or of a policy's rules in shadow, by how it would have ended."""
+        rows = self._all(self._queries.shadow_counts, digest)
+        return tuple(
+            ShadowCount(rule, outcome, flip, count, parse_time(since, what="time of a decision"))
+            for rule, outcome, flip, count, since in rows
+        )
+
+    def shadow_of(self, decision: int) -> tuple[ShadowRow, ...]:
+        """What rules and policies in shadow would have said of one decision."""
+        return tuple(ShadowRow(*row) for row in self._all(self._queries.shadow_of, decision))
 
     def open_decisions(self, *, limit: int = MAX_LEAVES) -> tuple[DecisionRow, ...]:
         """Allowed decisions without an outcome, oldest first: signing, or orphans of a crash."""

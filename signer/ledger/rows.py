@@ -87,6 +87,30 @@ class DecisionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowCount:
+    """How often a rule in shadow, or with an empty `rule` a policy in shadow, would have ended so."""
+
+    rule: str
+    outcome: str
+    flip: str
+    """deny or allow where the recorded verdict was the other one, else empty."""
+    count: int
+    since: datetime
+    """The instant of the first of these decisions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRow:
+    """What a rule or a policy in shadow would have said of one decision."""
+
+    digest: str
+    rule: str
+    decision: int
+    outcome: str
+    flip: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeRow:
     """The outcome of one allowed decision."""
 

@@ -26,9 +26,10 @@ from signer.db.statements import Connections, Statement, insert_row
 from signer.errors import Unavailable
 from signer.ledger.continuity import verify_guard, verify_storage
 from signer.ledger.documents import StoredDocument, named_documents
+from signer.ledger.fold import fold_all
 from signer.ledger.guard import Guard
 from signer.ledger.leaves import Leaf, encode_leaf
-from signer.ledger.projections import Projections, fold_all, found, insert_missing
+from signer.ledger.projections import Projections, found, insert_missing
 from signer.ledger.reader import Reader
 from signer.ledger.rows import CheckpointRow
 from signer.tlog.checkpoint import Checkpoint, sign_checkpoint

@@ -25,6 +25,7 @@ from signer.ledger.leaves import (
     Outcome,
     Refusal,
     ResumeLeaf,
+    ShadowLeaf,
     Trust,
     WaiverEndLeaf,
     WaiverLeaf,
@@ -209,7 +210,7 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
         case WaiverEndLeaf():
             _require_waivers(record, index, (leaf.waiver,), check)
             record.waivers.remove(leaf.waiver)
-        case Activation() | Refusal() | Trust() | Key() | Evidence() | HaltLeaf() | ResumeLeaf():
+        case Activation() | Refusal() | Trust() | Key() | Evidence() | ShadowLeaf() | HaltLeaf() | ResumeLeaf():
             pass
 
 

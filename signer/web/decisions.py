@@ -26,6 +26,7 @@ from signer.web.answers import JSON
 from signer.web.application import Application
 from signer.web.resource import Answer, Resource
 from signer.web.schemas import DecisionQuery, Loaded
+from signer.web.shadow import said
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -46,7 +47,11 @@ def decisions(application: Application) -> Blueprint:
         rows = application.reader.decisions(**wanted)
         asking = caller()
         page = {
-            "decisions": [_row(row) for row in rows if _may_read(asking, row)],
+            "decisions": [
+                {**_row(row), "shadow": said(application.reader.shadow_of(row.leaf))}
+                for row in rows
+                if _may_read(asking, row)
+            ],
             "next": rows[-1].leaf if len(rows) == wanted["limit"] else None,
         }
         return Response(canonical(page), mimetype=JSON)
@@ -62,6 +67,7 @@ def decisions(application: Application) -> Blueprint:
         document = parse_object(_document(application, row), limit=4 * MAX_DOCUMENT)
         outcome = application.reader.outcome(row.leaf)
         document["outcome"] = None if outcome is None else _outcome(outcome)
+        document["shadow"] = said(application.reader.shadow_of(row.leaf))
         return Response(canonical(document), mimetype=JSON)
 
     return resource.blueprint

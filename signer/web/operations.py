@@ -12,6 +12,7 @@ from signer.web.admission import admit
 from signer.web.application import Application
 from signer.web.health import answer_readiness
 from signer.web.readiness import look
+from signer.web.shadow import gauges
 
 OPEN_TO_ALL = frozenset({"operations"})
 
@@ -26,7 +27,7 @@ def create_operations_app(application: Application) -> Flask:
     @operations.get("/metrics")
     def metrics() -> Response:
         """Serve the metrics of all workers."""
-        state = StateCollector(lambda: look(application).gauges(), version=signer.__version__)
+        state = StateCollector(lambda: (*look(application).gauges(), *gauges(application)), version=signer.__version__)
         return Response(exposition(application.metrics_directory, state), content_type=CONTENT_TYPE_LATEST)
 
     @operations.get("/livez")

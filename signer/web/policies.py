@@ -12,18 +12,20 @@ from typing import Any
 from flask import Blueprint, Response
 
 from policy.document import parse_policy
-from policy.schema import PolicyError
+from policy.schema import NAME, PolicyError
 from signer.custodian.commands import Activate
 from signer.errors import Malformed
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.strict_base64 import encode_base64
 from signer.identity.access import parse_access
 from signer.ledger.rows import ActiveDocument
-from signer.web.admission import Caller, caller
+from signer.web.activation import ActivationRequest, PolicyActivationRequest
+from signer.web.admission import Caller, caller, out_of_reach
 from signer.web.answers import JSON, done
 from signer.web.application import Application
 from signer.web.resource import Answer, Resource
-from signer.web.schemas import ActivationRequest, Loaded
+from signer.web.schemas import Loaded
+from signer.web.shadow import watched
 
 _IN_FORCE = Answer(status=201, schema={"type": "object"}, description="In force: its leaf, name, version and digest")
 
@@ -38,7 +40,27 @@ def policies(application: Application) -> Blueprint:
         asking = caller()
         active = application.reader.active_all("policy")
         listed = [_document(each) for each in active if _may_see(asking, each.name)]
-        return Response(canonical({"policies": listed}), mimetype=JSON)
+        versions = {each.name: each.version for each in active}
+        shadows = [
+            _document(each)
+            for each in application.reader.active_all("shadow")
+            if each.version > versions.get(each.name, 0) and _may_see(asking, each.name)
+        ]
+        return Response(canonical({"policies": listed, "shadows": shadows}), mimetype=JSON)
+
+    @resource.get(
+        "/v1/policies/<string:name>/shadow",
+        Answer(schema={"type": "object"}, description="What is in shadow, and what was recorded of it"),
+    )
+    def show_shadow(name: str) -> Response:
+        """Say how rules and a version in shadow would have ended, and whether they may come into force."""
+        live = application.reader.active("policy", name) if NAME.fullmatch(name) else None
+        if live is None or not _may_see(caller(), name):
+            raise out_of_reach()
+        shadow = application.reader.active("shadow", name)
+        if shadow is not None and shadow.version <= live.version:
+            shadow = None
+        return Response(canonical(watched(live, shadow, application=application)), mimetype=JSON)
 
     @resource.get("/v1/access", Answer(schema={"type": "object"}, description="The access document"))
     def show_access() -> Response:
@@ -49,15 +71,16 @@ def policies(application: Application) -> Blueprint:
         listed = [_document(each) for each in application.reader.active_all("access")]
         return Response(canonical({"access": listed}), mimetype=JSON)
 
-    @resource.post("/v1/policies", _IN_FORCE, body=ActivationRequest)
+    @resource.post("/v1/policies", _IN_FORCE, body=PolicyActivationRequest)
     def activate_policy(order: Loaded) -> Response:
-        """Put a policy in force that the owners' threshold signed; needs the `policy` grant for that policy."""
+        """Put a policy in force, or in shadow, that the owners' threshold signed; needs its `policy` grant."""
         caller().require("policy")
         try:
             policy = parse_policy(order["document"])
         except PolicyError as fault:
             raise Malformed("policy-invalid", fault.detail, remedy=fault.remedy) from None
-        return _activate(application, "policy", policy.name, policy.version, order)
+        sort = "shadow" if order["shadow"] else "policy"
+        return _activate(application, sort, policy.name, policy.version, order)
 
     @resource.post("/v1/access", _IN_FORCE, body=ActivationRequest)
     def activate_access(order: Loaded) -> Response:
@@ -71,13 +94,14 @@ def policies(application: Application) -> Blueprint:
 
 def _activate(application: Application, document: str, name: str, version: int, order: Loaded) -> Response:
     asking = caller()
-    asking.require("policy", policy=name if document == "policy" else "")
+    asking.require("policy", policy="" if document == "access" else name)
     reply = application.custodian.ask(
         Activate(
             principal=asking.principal.id,
             document=document,
             data=order["document"],
             signatures=order["signatures"],
+            acknowledged=tuple(order.get("acknowledge", ())),
         )
     )
     leaf = done(reply).leaf

@@ -112,12 +112,16 @@ STATUS: Mapping[str, int] = {
     "waiver-recorded": 409,
     "waiver-renewal": 409,
     "waiver-too-long": 409,
+    "promotion-too-early": 409,
+    "flips-unacknowledged": 409,
+    "policy-missing": 409,
     "over-quota": 429,
     # Our own fault, or a stored thing that cannot be read any more.
     "internal": 500,
     "malformed-document": 500,
     "malformed-facts": 500,
     "malformed-findings": 500,
+    "malformed-results": 500,
     "malformed-frame": 500,
     "malformed-leaf": 500,
     # Nothing was decided or nothing was signed: another time it may be.

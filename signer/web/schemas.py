@@ -175,13 +175,6 @@ class ResumeRequest(Strict):
     signatures = Signatures(required=True)
 
 
-class ActivationRequest(Strict):
-    """A document to put in force, and the owners who agree to exactly these bytes."""
-
-    document = Content(required=True)
-    signatures = Signatures(required=True)
-
-
 class WaiverRequest(Strict):
     """A waiver with the signatures of its requester and its approver."""
 

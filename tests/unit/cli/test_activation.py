@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,70 @@ def test_access_lint_names_path_and_fault(signer: Signer, files: Path) -> None:
     strict = signer("access", "lint", wide, "--strict", "-o", "json")
     assert strict.code == 3
     assert [remark["path"] for remark in strict.document["remarks"]] == ["person:alice", "grants", "grants"]
+
+
+# Shadow
+
+
+def test_a_policy_in_shadow_says_so_on_the_wire(signer: Signer, authority: FakeAuthority, files: Path) -> None:
+    authority.answers = [{"leaf": 12, "digest": sha256_hex(POLICY)}]
+    ran = signer("policy", "activate", files / "policy.yaml", *signatures(files), "--shadow")
+    assert (ran.code, "SHADOW  policy demo v1" in ran.err) == (0, True)
+    _, (document, request), _ = authority.asked[0]
+    assert document == "shadow"
+    assert isinstance(request, bytes)
+    assert json.loads(request)["shadow"] is True
+
+
+def test_acknowledged_rules_stand_on_the_wire(signer: Signer, authority: FakeAuthority, files: Path) -> None:
+    authority.answers = [{"leaf": 12, "digest": sha256_hex(POLICY)}]
+    ran = signer("policy", "activate", files / "policy.yaml", *signatures(files), "--acknowledge", "VUL-1")
+    assert ran.code == 0
+    _, (_, request), _ = authority.asked[0]
+    assert isinstance(request, bytes)
+    assert json.loads(request)["acknowledge"] == ["VUL-1"]
+
+
+WATCHED = {
+    "policy": {"name": "demo", "version": 2, "digest": "0" * 64},
+    "rules": [
+        {
+            "rule": "VUL-1",
+            "effective_on": "2027-01-15T00:00:00.000000Z",
+            "decisions": 41,
+            "since": "2026-11-01T00:00:00.000000Z",
+            "flips": {"VUL-1": 3},
+            "waits": "",
+        }
+    ],
+    "document": {
+        "version": 3,
+        "digest": "1" * 64,
+        "leaf": 9,
+        "decisions": 2,
+        "since": None,
+        "flips": {},
+        "waits": "version 3 was watched in shadow over 2 decisions",
+    },
+}
+
+
+def test_what_is_in_shadow_is_shown(signer: Signer, authority: FakeAuthority) -> None:
+    authority.answers = [WATCHED, WATCHED]
+    ran = signer("policy", "shadow", "demo")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "version 3: 2 decisions",
+        "  waits: version 3 was watched in shadow over 2 decisions",
+        "rule VUL-1: 41 decisions since 2026-11-01T00:00:00.000000Z, in force from 2027-01-15T00:00:00.000000Z",
+        "  3 would have been turned by VUL-1",
+    ]
+    assert "demo v2: 2 in shadow, 1 not ready to come into force" in ran.err
+    assert signer("policy", "shadow", "demo", "-o", "json").document["document"]["version"] == 3
+
+
+def test_shadows_are_listed_beside_what_is_in_force(signer: Signer, authority: FakeAuthority) -> None:
+    authority.answers = [{"policies": [in_force("demo", 1, POLICY)], "shadows": [in_force("demo", 2, POLICY)]}]
+    first, second = signer("policy", "list").out.splitlines()
+    assert (first.startswith("demo v1"), first.endswith("leaf 3")) == (True, True)
+    assert (second.startswith("demo v2"), second.endswith("in shadow")) == (True, True)

@@ -63,6 +63,9 @@ class FakeAuthority:
         self.held.clear()
         return answers
 
+    def rest(self) -> bool:
+        return False
+
 
 class NoTokens:
     waiting = False

@@ -26,9 +26,11 @@ from signer.custodian.commit import Commit
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
 from signer.custodian.revocations import Revocations
+from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
+from signer.db.statements import Row
 from signer.domain.algorithm import Algorithm
 from signer.domain.subject import Subject
 from signer.errors import Unavailable
@@ -42,6 +44,7 @@ from signer.keys.keyring import KeyPlace, PinnedKey, keyring_of
 from signer.keys.uri import Pkcs11Uri
 from signer.ledger import leaves
 from signer.ledger.documents import StoredDocument, read_evidence_uses, read_subject_digests, read_subjects
+from signer.ledger.fold import Change, fold_all
 from signer.ledger.rows import (
     ActiveDocument,
     DecisionRow,
@@ -51,6 +54,7 @@ from signer.ledger.rows import (
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    ShadowCount,
     SignedRow,
     TrustRow,
     WaiverEndRow,
@@ -177,6 +181,29 @@ class FakeLedger:
             for index, leaf in self.all()
             if isinstance(leaf, leaves.Decision)
         ]
+
+    def decision_at(self, leaf: int) -> DecisionRow | None:
+        return next((row for row in self.decisions() if row.leaf == leaf), None)
+
+    def decisions_after(self, policy: str, leaf: int) -> tuple[DecisionRow, ...]:
+        return tuple(row for row in self.decisions() if row.policy.name == policy and row.leaf > leaf)
+
+    def contents(self, digests: Sequence[str]) -> dict[str, bytes]:
+        return {digest: self.documents[digest].data for digest in digests}
+
+    def _shadow(self, digest: str) -> list[Row]:
+        changes = fold_all(self.all(), lambda each: self.documents[each].data)
+        return [row for row in changes.get(Change.SHADOW, []) if row[0] == digest]
+
+    def last_shadowed(self, digest: str) -> int | None:
+        return max((row[2] for row in self._shadow(digest) if not row[1]), default=None)
+
+    def shadow_counts(self, digest: str) -> tuple[ShadowCount, ...]:
+        times = {row.leaf: row.time for row in self.decisions()}
+        parted: dict[tuple[str, str, str], list[int]] = {}
+        for _, rule, decision, outcome, flip in self._shadow(digest):
+            parted.setdefault((rule, outcome, flip), []).append(decision)
+        return tuple(ShadowCount(*key, len(those), times[min(those)]) for key, those in parted.items())
 
     def outcome(self, decision_leaf: int) -> OutcomeRow | None:
         for index, leaf in self.all():
@@ -435,6 +462,7 @@ class World:
             tokens=self.tokens,
             keyring=keyring,
             revocations=Revocations(key=LEDGER_KEY, write=self.published.append, log=log),
+            shadowing=Shadowing(reader=self.ledger, clock=self.clock),
             clock=self.clock,
             log=log,
         )

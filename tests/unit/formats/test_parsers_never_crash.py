@@ -32,6 +32,7 @@ from signer.formats.owner_act import parse_owner_act
 from signer.formats.provenance import read_provenance
 from signer.formats.receipt import build_receipt, parse_receipt
 from signer.formats.review_record import read_review_record
+from signer.formats.shadow_results import decode_results
 from signer.formats.source_vsa import read_source_vsa
 from signer.formats.spdx import read_spdx
 from signer.formats.statement import parse_statement
@@ -85,6 +86,7 @@ PARSERS: list[Any] = [
     pytest.param(parse_vsa, source_statement(verified=NOW), id="VSA"),
     pytest.param(decode_facts, b"{}", id="facts"),
     pytest.param(decode_decision, b"{}", id="findings"),
+    pytest.param(decode_results, b"{}", id="results"),
 ]
 SCRAPS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -9,7 +9,7 @@ from signer.errors import Malformed
 from signer.ledger.leaves import Decision, WaiverLeaf
 from signer.ledger.projections import rebuild
 from signer.ledger.sequencer import Sequencer
-from tests.unit.ledger.world import History, World, projected, signed, tamper
+from tests.unit.ledger.world import SHADOW, History, World, projected, signed, tamper
 
 
 @pytest.fixture
@@ -115,3 +115,41 @@ def test_a_waiver_is_found_with_its_end_and_each_allow_that_rests_on_it(world: W
     (use,) = world.reader.waiver_uses(one)
     assert (use.decision, use.subjects, use.status) == (first, allowed[0].leaf.subjects, "failed")
     assert world.reader.waiver_uses("ab" * 32) == ()
+
+
+def test_what_a_policy_in_shadow_said_is_counted(world: World, sequencer: Sequencer) -> None:
+    first = sequencer.append([world.decision(), world.decision(), world.decision(policy="other")]).first
+    assert world.reader.last_shadowed(SHADOW) is None
+    assert [row.leaf for row in world.reader.decisions_after("demo", first)] == [first + 1]
+    assert [row.leaf for row in world.reader.decisions_after("demo", first - 1)] == [first, first + 1]
+    sequencer.append([world.shadow(first, first + 1)])
+    assert world.reader.last_shadowed(SHADOW) == first + 1
+    row = world.reader.decision_at(first)
+    assert row is not None
+    counted = {(each.rule, each.outcome, each.flip, each.count) for each in world.reader.shadow_counts(SHADOW)}
+    assert counted == {("", "deny", "deny", 2), ("VUL-1", "fail", "deny", 2)}
+    assert {each.since for each in world.reader.shadow_counts(SHADOW)} == {row.time}
+    assert [(each.digest, each.rule) for each in world.reader.shadow_of(first)] == [(SHADOW, ""), (SHADOW, "VUL-1")]
+
+
+@pytest.mark.parametrize(
+    ("would", "flip"),
+    [("pass", ""), ("waived", ""), ("not-applicable", ""), ("frozen", "deny"), ("waiting", "deny"), ("fail", "deny")],
+)
+def test_what_would_have_stopped_an_allowed_decision_is_a_flip(
+    would: str, flip: str, world: World, sequencer: Sequencer
+) -> None:
+    shadow = [("FRZ-1", "pass"), ("FRZ-1", would)]
+    leaf = sequencer.append([world.decision(shadow=shadow)]).first
+    assert [(each.outcome, each.flip) for each in world.reader.shadow_of(leaf)] == [(would, flip)]
+
+
+@pytest.mark.parametrize(("verdict", "flip"), [("allow", "deny"), ("deny", "")])
+def test_what_a_rule_in_shadow_said_is_counted(verdict: str, flip: str, world: World, sequencer: Sequencer) -> None:
+    # Two groups of subjects: the worse one counts.
+    shadow = [("VUL-1", "pass"), ("VUL-1", "unknown"), ("SBM-1", "pass")]
+    leaf = sequencer.append([world.decision(verdict=verdict, shadow=shadow)]).first
+    assert [(each.rule, each.outcome, each.flip) for each in world.reader.shadow_of(leaf)] == [
+        ("SBM-1", "pass", ""),
+        ("VUL-1", "unknown", flip),
+    ]

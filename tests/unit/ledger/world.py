@@ -20,6 +20,7 @@ from signer.db import tables
 from signer.db.engine import open_engine
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.rfc3339 import format_time
+from signer.formats.shadow_results import Flip, ShadowResult, encode_results
 from signer.ledger.documents import StoredDocument
 from signer.ledger.gate import genesis, ledger_vkey, open_ledger
 from signer.ledger.guard import Guard
@@ -33,7 +34,9 @@ from signer.ledger.leaves import (
     Key,
     Outcome,
     PolicyRef,
+    Refusal,
     ResumeLeaf,
+    ShadowLeaf,
     SignatureEntry,
     Trust,
     WaiverEndLeaf,
@@ -44,6 +47,10 @@ from signer.ledger.sequencer import Batch, Entry, Sequencer
 
 ORIGIN = "dev.invalid/signing-authority"
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+
+
+SHADOW = "5" * 64
+"""Digest of the policy in shadow."""
 
 
 @dataclass
@@ -130,6 +137,7 @@ class World:
         evidence: Sequence[StoredDocument] = (),
         idempotency: tuple[str, str] | None = None,
         waivers: Sequence[str] = (),
+        shadow: Sequence[tuple[str, str]] = (),
     ) -> Entry:
         described = {
             "subjects": [{"name": f"shop-{at}", "digest": {"sha256": each}} for at, each in enumerate(subjects)]
@@ -150,7 +158,7 @@ class World:
             for each in (
                 described,
                 {"evidence": {"provenance": provenance}},
-                {"findings": [verdict]},
+                {"findings": [{"rule": rule, "outcome": "shadow", "would": would} for rule, would in shadow]},
                 {"evidence": uses},
             )
         ]
@@ -210,6 +218,33 @@ class World:
 
     def waiver_end(self, digest: str, reason: str = "mended") -> Entry:
         return Entry(WaiverEndLeaf(time=self.time(), waiver=digest, reason=reason, principal="person:2"))
+
+    def shadow(self, *decisions: int, flip: Flip = "deny", rule: str = "VUL-1") -> Entry:
+        results = [
+            ShadowResult(decision=each, outcome="deny", flip=flip, rules={rule: "fail"} if flip else {})
+            for each in decisions
+        ]
+        document = StoredDocument.of(encode_results(results))
+        leaf = ShadowLeaf(
+            time=self.time(),
+            policy=PolicyRef(name="demo", version=2, digest=SHADOW),
+            last=decisions[-1],
+            count=len(decisions),
+            results=document.digest,
+        )
+        return Entry(leaf, (document,))
+
+    def refusal(self) -> Entry:
+        leaf = Refusal(
+            time=self.time(),
+            document="policy",
+            name="demo",
+            version=2,
+            digest="f" * 64,
+            reason="owner-threshold",
+            principal="person:1",
+        )
+        return Entry(leaf)
 
     def halt(self, reason: str = "drill") -> Entry:
         return Entry(HaltLeaf(time=self.time(), reason=reason, principal="person:1"))
@@ -277,10 +312,13 @@ class History:
         self._halts: list[int] = []
         self._versions = 0
         self._waivers: list[str] = []
+        self._shadowed: set[int] = set()
 
     def append(self, sequencer: Sequencer, *, times: int) -> None:
         kinds = (
-            [self.decision] * 4 + [self.outcome] * 3 + [self.evidence, self.halt, self.resume, self.document, self.key]
+            [self.decision] * 6
+            + [self.outcome] * 3
+            + [self.evidence, self.shadow, self.halt, self.resume, self.document, self.key, self.refusal]
         )
         kinds += [self.waiver, self.waiver_end]
         for _ in range(times):
@@ -304,6 +342,7 @@ class History:
             evidence=[self._world.evidence_document(f"envelope {rng.randrange(9)}") for _ in range(rng.randrange(3))],
             waivers=rng.sample(self._waivers, min(len(self._waivers), rng.randrange(3))),
             idempotency=rng.choice([None, (f"{rng.randrange(4):064x}", f"{rng.randrange(2):064x}")]),
+            shadow=rng.choice([(), (), (("VUL-1", "fail"), ("SBM-1", "pass"))]),
         )
 
     def outcome(self) -> Entry:
@@ -322,6 +361,13 @@ class History:
     def waiver_end(self) -> Entry:
         return self._world.waiver_end(self._rng.choice(self._waivers)) if self._waivers else self.waiver()
 
+    def shadow(self) -> Entry:
+        fresh = [index for index, _ in self._open if index not in self._shadowed][:3]
+        if not fresh:
+            return self.decision()
+        self._shadowed.update(fresh)
+        return self._world.shadow(*fresh, flip=self._rng.choice(["", "deny"]))
+
     def halt(self) -> Entry:
         return self._world.halt()
 
@@ -330,8 +376,13 @@ class History:
 
     def document(self) -> Entry:
         self._versions += 1
-        document, name = self._rng.choice([("policy", "demo"), ("policy", "other"), ("access", "access")])
+        document, name = self._rng.choice(
+            [("policy", "demo"), ("policy", "other"), ("shadow", "demo"), ("access", "access")]
+        )
         return self._world.activation(name, version=self._versions, document=document)
+
+    def refusal(self) -> Entry:
+        return self._world.refusal()
 
     def key(self) -> Entry:
         return self._world.key_event(f"key-{self._rng.randrange(3)}", str(self._rng.random()))

@@ -11,10 +11,12 @@ import pytest
 from signer.custodian.commands import Activate, Done, Failed
 from signer.formats.canonical import sha256_hex
 from signer.formats.strict_base64 import encode_base64
+from signer.web.shadow import gauges
 from tests.unit.web.world import ACCESS, Keys, World, build_world, render_policy
 
 PREFIX = "urn:signing-authority:problem:"
 OLGA = "spiffe://dev.invalid/person/olga"
+AUDITOR = "spiffe://dev.invalid/robot/auditor"
 
 
 @pytest.fixture
@@ -115,3 +117,78 @@ def test_a_policy_in_force_judges_the_next_request(tmp_path: Any, keys: Keys) ->
     denied = world.client().post("/v1/signatures", json=world.body())
     assert denied.status_code == 403
     assert denied.get_json()["decision"]["policy"] == {"name": "demo", "version": 2, "digest": sha256_hex(tighter)}
+
+
+# Shadow
+
+
+def test_a_policy_is_brought_into_shadow_with_what_was_acknowledged(allowed: World, keys: Keys) -> None:
+    allowed.custodian.replies = [Done(leaf=9), Done(leaf=10)]
+    document = render_policy(keys).replace(b"version: 1", b"version: 2")
+    assert allowed.client().post("/v1/policies", json={**body(document), "shadow": True}).status_code == 201
+    request = {**body(document), "acknowledge": ["VUL-1"]}
+    assert allowed.client().post("/v1/policies", json=request).status_code == 201
+    assert [
+        (command.document, command.acknowledged) for command in allowed.custodian.asked if isinstance(command, Activate)
+    ] == [("shadow", ()), ("policy", ("VUL-1",))]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        pytest.param({"shadow": "true"}, id="a word for a flag"),
+        pytest.param({"shadow": 1}, id="a number for a flag"),
+        pytest.param({"acknowledge": "VUL-1"}, id="one name and no list"),
+        pytest.param({"acknowledge": ["VUL 1"]}, id="a name that is none"),
+        pytest.param({"acknowledge": ["VUL-1"] * 33}, id="too many names"),
+    ],
+)
+def test_members_of_shadow_are_read_strictly(allowed: World, keys: Keys, member: dict[str, Any]) -> None:
+    answer = allowed.client().post("/v1/policies", json={**body(render_policy(keys)), **member})
+    assert (answer.status_code, answer.get_json()["type"]) == (400, PREFIX + "malformed-request")
+    assert allowed.custodian.asked == []
+
+
+def test_what_is_in_shadow_is_told_with_what_it_waits_for(world: World, keys: Keys) -> None:
+    # A rule of the version in force is in shadow, and a newer version beside it.
+    rule = render_policy(keys).replace(b"minComponents: 1}", b"minComponents: 99, mode: shadow}")
+    world.activate("policy", "demo", 2, rule.replace(b"version: 1", b"version: 2"))
+    world.activate("shadow", "demo", 3, render_policy(keys).replace(b"version: 1", b"version: 3"))
+    assert world.client().post("/v1/signatures", json=world.body()).status_code == 200
+    world.san = AUDITOR
+    answer = world.client().get("/v1/policies/demo/shadow").get_json()
+    assert answer["policy"]["version"] == 2
+    (told,) = answer["rules"]
+    assert (told["rule"], told["decisions"], told["flips"]) == ("SBM-1", 1, {"SBM-1": 1})
+    assert "demands 20 decisions and 7d" in told["waits"]
+    assert (answer["document"]["version"], answer["document"]["decisions"]) == (3, 0)
+    listed = world.client().get("/v1/policies").get_json()
+    assert [(each["name"], each["version"]) for each in listed["shadows"]] == [("demo", 3)]
+
+
+def test_a_decision_tells_what_was_in_shadow(world: World, keys: Keys) -> None:
+    rule = render_policy(keys).replace(b"minComponents: 1}", b"minComponents: 99, mode: shadow}")
+    world.activate("policy", "demo", 2, rule.replace(b"version: 1", b"version: 2"))
+    assert world.client().post("/v1/signatures", json=world.body()).status_code == 200
+    (row,) = world.client().get("/v1/decisions").get_json()["decisions"]
+    assert [(each["rule"], each["outcome"], each["flip"]) for each in row["shadow"]] == [("SBM-1", "fail", "deny")]
+    shown = world.client().get(f"/v1/decisions/{row['request_id']}").get_json()
+    assert shown["shadow"] == row["shadow"]
+    finding = next(each for each in shown["findings"] if each["rule"] == "SBM-1")
+    assert (finding["outcome"], finding["would"]) == ("shadow", "fail")
+
+
+@pytest.mark.parametrize("name", ["other", "..%2f", "x" * 200])
+def test_nothing_is_told_of_a_policy_out_of_reach(world: World, name: str) -> None:
+    assert world.client().get(f"/v1/policies/{name}/shadow").status_code == 404
+
+
+def test_the_gauges_count_what_is_in_shadow(world: World, keys: Keys) -> None:
+    rule = render_policy(keys).replace(b"minComponents: 1}", b"minComponents: 99, mode: shadow}")
+    world.activate("policy", "demo", 2, rule.replace(b"version: 1", b"version: 2"))
+    assert world.client().post("/v1/signatures", json=world.body()).status_code == 200
+    assert {name: value for name, _, value in gauges(world.application)} == {
+        "signer_shadow_decisions": 1,
+        "signer_shadow_would_deny": 1,
+        "signer_shadow_would_allow": 0,
+    }

@@ -97,7 +97,7 @@ def test_kept_bytes_are_paid_from_the_quota(world: World) -> None:
 def test_a_decision_is_found_again_and_explained(world: World) -> None:
     denied = world.client().post("/v1/signatures", json=world.body([])).get_json()
     explained = world.client().get(f"/v1/decisions/{denied['request_id']}").get_json()
-    assert explained.pop("outcome") is None
+    assert (explained.pop("outcome"), explained.pop("shadow")) == (None, [])
     assert explained == denied["decision"]
     [row] = (
         world.client().get(f"/v1/decisions?digest={SUBJECT.sha256}&verdict=deny&policy=demo").get_json()["decisions"]
@@ -265,7 +265,7 @@ def test_documents_in_force_come_with_their_bytes(world: World) -> None:
     [access] = auditor.get("/v1/access").get_json()["access"]
     assert access["name"] == "access"
     ci = as_robot(world, "ci")
-    assert ci.get("/v1/policies").get_json() == {"policies": []}
+    assert ci.get("/v1/policies").get_json() == {"policies": [], "shadows": []}
     assert ci.get("/v1/access").status_code == 403
 
 

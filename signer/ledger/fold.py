@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fold: which rows of the projections follow from one leaf and the documents that it names. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import TypeAlias
+
+from signer.db.statements import Row
+from signer.formats.shadow_results import decode_results
+from signer.formats.strict_base64 import decode_base64
+from signer.ledger.documents import (
+    LETS_THROUGH,
+    read_evidence_uses,
+    read_shadowed,
+    read_sources,
+    read_subject_digests,
+    read_subjects,
+)
+from signer.ledger.leaves import (
+    Activation,
+    Decision,
+    Evidence,
+    Genesis,
+    HaltLeaf,
+    Key,
+    Leaf,
+    Outcome,
+    Refusal,
+    ResumeLeaf,
+    ShadowLeaf,
+    Trust,
+    WaiverEndLeaf,
+    WaiverLeaf,
+)
+
+Document: TypeAlias = Callable[[str], bytes]
+"""Gives the bytes of a document that a leaf names; raises Malformed when it is not there."""
+
+
+class Change(Enum):
+    """What a fold can do to the tables, in the order in which the changes of one batch are applied."""
+
+    DECISION = "decision"
+    DECISION_SUBJECT = "decision_subject"
+    DECISION_SOURCE = "decision_source"
+    OPEN_DECISION = "open_decision"
+    OUTCOME = "outcome"
+    CLOSED_DECISION = "closed_decision"
+    IDEMPOTENCY = "idempotency"
+    SHADOW = "shadow"
+    EVIDENCE = "evidence"
+    EVIDENCE_SUBJECT = "evidence_subject"
+    ACTIVATION = "activation"
+    TRUST = "trust"
+    KEY_EVENT = "key_event"
+    WAIVER = "waiver"
+    WAIVER_END = "waiver_end"
+    WAIVER_USE = "waiver_use"
+    KEY_USE = "key_use"
+    HALT = "halt"
+    RESUMED = "resumed"
+
+
+Changes: TypeAlias = Mapping[Change, list[Row]]
+
+KEYED = frozenset({Change.DECISION_SUBJECT, Change.EVIDENCE_SUBJECT})
+"""Changes whose order means nothing and whose rows begin with the key."""
+
+
+def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, document: Document) -> None:
+    """Add the rows that `leaf` at `index` makes to `changes`; raises Malformed for a document of another form."""
+    match leaf:
+        case Genesis() | Refusal():
+            pass
+        case Decision():
+            _fold_decision(changes, index, leaf, document)
+        case Outcome():
+            changes[Change.OUTCOME].append((leaf.decision, index, leaf.request, leaf.time, leaf.status, leaf.reason))
+            changes[Change.CLOSED_DECISION].append((leaf.decision,))
+            changes[Change.KEY_USE] += ((entry.kid, entry.attempts) for entry in leaf.signatures if entry.attempts)
+        case Evidence():
+            _fold_evidence(changes, index, leaf, document)
+        case Activation() | Trust():
+            _fold_document(changes, index, leaf)
+        case Key():
+            spki = decode_base64(leaf.spki, what="SPKI of the key leaf")
+            row = (index, leaf.event, leaf.name, leaf.kid, leaf.purpose, leaf.algorithm, spki, leaf.principal)
+            changes[Change.KEY_EVENT].append((*row, leaf.time, leaf.succeeds, leaf.since, leaf.reason))
+        case WaiverLeaf() | WaiverEndLeaf():
+            _fold_waiver(changes, index, leaf)
+        case ShadowLeaf():
+            _fold_shadow(changes, leaf, document)
+        case HaltLeaf() | ResumeLeaf():
+            _fold_halt(changes, index, leaf)
+
+
+def _fold_waiver(changes: defaultdict[Change, list[Row]], index: int, leaf: WaiverLeaf | WaiverEndLeaf) -> None:
+    match leaf:
+        case WaiverLeaf():
+            row = (index, leaf.digest, leaf.envelope, leaf.policy, leaf.environment, leaf.requester, leaf.approver)
+            changes[Change.WAIVER].append((*row, leaf.renewal, leaf.principal, leaf.time))
+        case WaiverEndLeaf():
+            changes[Change.WAIVER_END].append((leaf.waiver, index, leaf.reason, leaf.principal, leaf.time))
+
+
+def _fold_document(changes: defaultdict[Change, list[Row]], index: int, leaf: Activation | Trust) -> None:
+    match leaf:
+        case Activation():
+            changes[Change.ACTIVATION].append(
+                (index, leaf.document, leaf.name, leaf.version, leaf.digest, leaf.principal, leaf.time)
+            )
+        case Trust():
+            changes[Change.TRUST].append((index, leaf.version, leaf.digest, leaf.principal, leaf.time))
+
+
+def _fold_halt(changes: defaultdict[Change, list[Row]], index: int, leaf: HaltLeaf | ResumeLeaf) -> None:
+    match leaf:
+        case HaltLeaf():
+            changes[Change.HALT].append((index, leaf.reason, leaf.principal, leaf.time, None))
+        case ResumeLeaf():
+            # Ends the halt that the owners saw and those before it, never a later one.
+            changes[Change.RESUMED].append((index, leaf.halt))
+
+
+def _fold_shadow(changes: defaultdict[Change, list[Row]], leaf: ShadowLeaf, document: Document) -> None:
+    digest = leaf.policy.digest
+    for each in decode_results(document(leaf.results)):
+        changes[Change.SHADOW].append((digest, "", each.decision, each.outcome, each.flip))
+        changes[Change.SHADOW] += (
+            (digest, rule, each.decision, outcome, each.flip) for rule, outcome in each.rules.items()
+        )
+
+
+def _fold_evidence(changes: defaultdict[Change, list[Row]], index: int, leaf: Evidence, document: Document) -> None:
+    changes[Change.EVIDENCE].append(
+        (leaf.digest, leaf.media_type, leaf.predicate, leaf.size, index, 0, leaf.principal, leaf.policy)
+    )
+    subjects = read_subject_digests(document(leaf.subjects))
+    changes[Change.EVIDENCE_SUBJECT] += ((leaf.digest, subject) for subject in subjects)
+
+
+def _fold_decision(changes: defaultdict[Change, list[Row]], index: int, leaf: Decision, document: Document) -> None:
+    policy = leaf.policy
+    changes[Change.DECISION].append(
+        (
+            index,
+            leaf.request,
+            leaf.time,
+            leaf.principal,
+            policy.name,
+            policy.version,
+            policy.digest,
+            leaf.access,
+            leaf.environment,
+            leaf.verdict,
+            leaf.subjects,
+            leaf.facts,
+            leaf.findings,
+            leaf.evidence,
+            leaf.first,
+            leaf.count,
+        )
+    )
+    if leaf.verdict == "allow":
+        changes[Change.OPEN_DECISION].append((index,))
+        changes[Change.WAIVER_USE] += ((waiver, index) for waiver in leaf.waivers)
+    changes[Change.DECISION_SUBJECT] += ((digest, index) for digest in read_subjects(document(leaf.subjects)))
+    changes[Change.DECISION_SOURCE] += ((index, *source) for source in read_sources(document(leaf.facts)))
+    for rule, would in read_shadowed(document(leaf.findings)).items():
+        flip = "deny" if leaf.verdict == "allow" and would not in LETS_THROUGH else ""
+        changes[Change.SHADOW].append((policy.digest, rule, index, would, flip))
+    if leaf.idempotency is not None:
+        changes[Change.IDEMPOTENCY].append(
+            (leaf.principal, leaf.idempotency.key, leaf.idempotency.body, leaf.request, index)
+        )
+    for position, use in enumerate(read_evidence_uses(document(leaf.evidence))):
+        if use.new:
+            size = len(document(use.digest))
+            row = (use.digest, use.media_type, use.kind, size, index, position, leaf.principal, policy.name)
+            changes[Change.EVIDENCE].append(row)
+            changes[Change.EVIDENCE_SUBJECT] += ((use.digest, subject) for subject in dict.fromkeys(use.subjects))
+
+
+def fold_all(leaves: Iterable[tuple[int, Leaf]], document: Document) -> Changes:
+    """The changes of several leaves in their order."""
+    changes: defaultdict[Change, list[Row]] = defaultdict(list)
+    for index, leaf in leaves:
+        fold(changes, index=index, leaf=leaf, document=document)
+    return changes
