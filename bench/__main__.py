@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print S and the pipeline's ratio to it: `python -m bench [ROUNDS]`.
+"""Print S and the pipeline's ratio to it, then what the judge costs alone: `python -m bench [ROUNDS]`.
 
 Each round measures the reference, then each load; the figures are medians over rounds, so that a noisy minute of the
 machine touches both sides of the ratio. What is printed is measured, not gated.
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from bench import judging
 from bench.bodies import ACCESS, Workshop
 from bench.pipeline import KINDS, Round, authority, cores, load
 from bench.reference import Reference, measure, median, reference_parts
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str]) -> None:
             load(target, again[:WARM_UP], connections=8)
             results[REPEATED].append(load(target, again, connections=8))
     report(median(references), results)
+    print()
+    judging.report()
 
 
 def report(reference: Reference, results: dict[str, list[Round]]) -> None:

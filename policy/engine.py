@@ -79,21 +79,24 @@ def _judge_stages(policy: Policy, environment: Environment, facts: Facts, now: d
         subjects=facts.request.subjects,
         ledger=facts.ledger,
     )
+    groups = _groups(facts)
     judged: list[Finding] = []
     findings: tuple[Finding, ...] = ()
     for stage in STAGES:
-        rules = tuple(rule for rule in environment.rules if rule.kind.stage == stage)
+        rules = tuple([rule for rule in environment.rules if rule.kind.stage == stage])
         if rules:
-            judged.extend(_judge(policy, rules, facts, replace(release, findings=findings), now))
+            judged.extend(_judge(policy, rules, groups, replace(release, findings=findings), now))
             # judged → waived → shadow; all of them again, since a decision rests on so many waivers and no more
             waived = waive(judged, policy=policy, facts=facts, now=now)
-            findings = tuple(set_aside(waived, environment.rules, now=now))
-    return sorted(findings, key=lambda finding: environment.require.index(finding.rule))
+            findings = set_aside(waived, environment.rules, now=now)
+    order = {name: place for place, name in enumerate(environment.require)}
+    return sorted(findings, key=lambda finding: order[finding.rule])
 
 
-def _judge(policy: Policy, rules: tuple[Rule, ...], facts: Facts, release: Release, now: datetime) -> Iterable[Finding]:
+def _judge(
+    policy: Policy, rules: tuple[Rule, ...], groups: list[_Group], release: Release, now: datetime
+) -> Iterable[Finding]:
     gating = in_force(rules, now)
-    groups = _groups(facts)
     judged = [_judge_group(policy, gating, group, release, now) for group in groups]
     if len(gating) < len(rules):
         # Rules in shadow are judged as if all were in force, and choose no provenance for those that are.
@@ -209,7 +212,7 @@ def _misses(judgements: list[Judgement]) -> int:
 
 def _judge_rule(rule: Rule, case: Case) -> Judgement:
     try:
-        judgement = rule.judge(case)
+        judgement = rule.kind.judge(rule.parameters, case)
         hollow = judgement.outcome is Outcome.PASS and not judgement.evidence and rule.kind.rests_on_evidence
     except Exception as fault:  # noqa: BLE001 - whatever a rule raises must end as unknown, and unknown denies (I5)
         return unknown(f"the rule ended with {type(fault).__name__}", remedy="report this as a defect: signer doctor")

@@ -234,7 +234,7 @@ def unknown(
 
 def digests(items: Iterable[Item]) -> tuple[str, ...]:
     """The digest of each item once, in the order given."""
-    return tuple(dict.fromkeys(item.origin.digest for item in items))
+    return tuple(dict.fromkeys([item.origin.digest for item in items]))
 
 
 def latest(items: Sequence[Received]) -> tuple[Received, ...]:

@@ -9,7 +9,7 @@ version says `mode: enforce`. Until then its finding ends as *shadow* and names 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -46,12 +46,14 @@ def gating(rule: Rule) -> str:
     return "in shadow" if rule.effective_on is None else f"in shadow until {moment(rule.effective_on)}"
 
 
-def set_aside(findings: Iterable[Finding], rules: Iterable[Rule], *, now: datetime) -> Iterator[Finding]:
+def set_aside(findings: tuple[Finding, ...], rules: Iterable[Rule], *, now: datetime) -> tuple[Finding, ...]:
     """The findings, those of rules in shadow with the outcome *shadow* and what they would have been."""
     shadowed = {rule.id: rule for rule in rules if in_shadow(rule, now)}
-    for finding in findings:
-        rule = shadowed.get(finding.rule)
-        yield finding if rule is None else _shadow(finding, rule)
+    if not shadowed:
+        return findings
+    return tuple(
+        finding if finding.rule not in shadowed else _shadow(finding, shadowed[finding.rule]) for finding in findings
+    )
 
 
 def _shadow(finding: Finding, rule: Rule) -> Finding:

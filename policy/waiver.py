@@ -76,8 +76,10 @@ class _Matcher:
         )
 
     def mark(self, finding: Finding) -> Finding:
+        if finding.outcome not in (Outcome.FAIL, Outcome.UNKNOWN):
+            return finding
         rule = self._policy.rule(finding.rule)
-        if finding.outcome not in (Outcome.FAIL, Outcome.UNKNOWN) or rule is None or not rule.waivable:
+        if rule is None or not rule.waivable:
             return finding
         speaking = [waiver for waiver in self._waivers if _speaks_of(waiver, finding)]
         faults = {

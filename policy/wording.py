@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 MAX_QUOTED = 200
+_PLAIN = re.compile(rf"[ !#-\[\]-~]{{0,{MAX_QUOTED}}}")
+"""Printable ASCII without the quotation mark and the backslash."""
 MAX_LISTED = 5
 
 
 def quote(text: str) -> str:
     """The value between quotes, escaped, and cut when it is long."""
-    if len(text) <= MAX_QUOTED and text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+    if _PLAIN.fullmatch(text) is not None:
         return f'"{text}"'
     shown = text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
     escaped = shown.encode("unicode_escape").decode("ascii").replace('"', '\\"').replace("\\u2026", "...")
@@ -28,7 +31,7 @@ def listed(words: Iterable[str]) -> str:
 
 def moment(at: datetime) -> str:
     """RFC 3339 in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 def span(length: timedelta) -> str:

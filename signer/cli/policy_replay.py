@@ -95,7 +95,7 @@ def replay(
     )
     tally = Tally()
     lines = lines_of(wanted, export=export, database=database, flags=flags)
-    for found in _replayed(file.policy, decisions_of(lines, wanted), now=now if as_of_now else None):
+    for found in replayed(file.policy, decisions_of(lines, wanted), now=now if as_of_now else None):
         tally.add(found, names=frozenset(names))
     return Result(
         name="loosened" if tally.open else "replayed",
@@ -106,9 +106,11 @@ def replay(
     )
 
 
-def _replayed(
+def replayed(
     draft: Policy, records: Iterable[tuple[DecisionRecord, bytes]], *, now: datetime | None
 ) -> Iterator[Replayed]:
+    """Each record under the draft, one at a time; what this version cannot read is named and never guessed."""
+
     @cache
     def policy_of(data: bytes) -> Policy:
         return parse_policy(data)

@@ -21,9 +21,11 @@ class Grace:
     def end(self, vulnerability: str, severity: str) -> datetime | None:
         """When the grace of this finding ends; None when it has none."""
         length = self.lengths.get(severity)
+        if length is None:
+            return None
         since = {scan.first_received for scan in self.starting(vulnerability)}
         start = since.pop() if len(since) == 1 else None
-        return None if length is None or start is None else start + length
+        return None if start is None else start + length
 
     def starting(self, vulnerability: str) -> tuple[VulnerabilityScan, ...]:
         """The scans that started the grace of this finding.

@@ -20,9 +20,9 @@ ORDER: Final = (*SEVERITIES, "none", UNRATED)
 
 def rating(item: Vulnerability) -> str:
     """The worse of the stated severity and the one that the score means; `unknown` when neither says."""
-    scored = UNRATED
-    if item.score is not None:
-        scored = next((severity for bound, severity in _BOUNDS if item.score >= bound), "none")
+    if item.score is None:
+        return item.severity
+    scored = next((severity for bound, severity in _BOUNDS if item.score >= bound), "none")
     return min(item.severity, scored, key=ORDER.index)
 
 
