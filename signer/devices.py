@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from signer.custodian.token_pool import DevicePlace
+from signer.custodian.device_place import DevicePlace
 from signer.errors import Misconfigured
 from signer.formats.canonical import sha256_hex
 from signer.key_settings import AwsKmsSettings, TokenSettings

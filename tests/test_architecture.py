@@ -77,7 +77,7 @@ ROOMS: Mapping[str, str] = {
     "signer.settings_shape": "",
     "signer.key_settings": f"{FLOOR} signer.settings_checks",
     "signer.devices": f"{FLOOR} signer.formats signer.settings signer.key_settings signer.keys"
-    " signer.custodian.token_pool",
+    " signer.custodian.device_place",
     "signer.confinement": f"{FLOOR} signer.settings signer.ledger.leaves",
     "signer.wiring": "signer policy cryptography sqlalchemy",
     "signer.dev": "signer policy cryptography trustme yaml click rich",
@@ -105,7 +105,6 @@ IMPURE = (
 LONG: Mapping[str, str] = {
     "signer.db.tables": "one table after the other, as they stand in the database",
     "signer.ledger.reader": "one class, one short method for each question; its statements stand beside them",
-    "signer.custodian.token_pool": "one queue and the life of its workers: parts of it would share all of its state",
 }
 """Modules over 300 lines, each with the reason why it is still one room."""
 

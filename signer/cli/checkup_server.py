@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from policy.document import parse_policy
 from policy.lint import SOON
 from signer.cli.checkup import Expectation, Line, certificate_lines, load_chain, run_check, secret_line
-from signer.custodian.token_pool import DevicePlace
+from signer.custodian.device_place import DevicePlace
 from signer.devices import devices_of
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.strict_json import parse_json

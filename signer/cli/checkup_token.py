@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from signer.cli.checkup import Expectation, Line, run_check
-from signer.custodian.token_pool import DevicePlace
+from signer.custodian.device_place import DevicePlace
 from signer.devices import devices_of
 from signer.formats.spki import keyid
 from signer.keys.devices import open_backend

@@ -20,6 +20,7 @@ from signer.custodian.acts import Acts
 from signer.custodian.authority import Authority
 from signer.custodian.commit import Commit
 from signer.custodian.connections import ADMIN_COMMANDS, WEB_COMMANDS, Listener
+from signer.custodian.device_place import DevicePlace
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
 from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
@@ -29,7 +30,7 @@ from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import load_standing
 from signer.custodian.stowing import Stowing
-from signer.custodian.token_pool import DevicePlace, TokenPool
+from signer.custodian.token_pool import TokenPool
 from signer.custodian.tokens import Tokens
 from signer.errors import Misconfigured, Unavailable
 from signer.keys.keyring import KeyPlace, Keyring, keyring_of

@@ -14,8 +14,9 @@ from typing import TypeVar
 
 import pytest
 
+from signer.custodian.device_place import DevicePlace
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, SigningJob, TokenEvent
-from signer.custodian.token_pool import DevicePlace, TokenPool
+from signer.custodian.token_pool import TokenPool
 from signer.domain.algorithm import Algorithm, key_input
 from signer.formats.own_signature import verify_own
 from signer.formats.spki import load_spki, spki_der

@@ -19,8 +19,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from signer.custodian.device_place import DevicePlace
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, SigningJob, TokenEvent
-from signer.custodian.token_pool import DevicePlace, TokenPool
+from signer.custodian.token_pool import TokenPool
 from signer.custodian.tokens import Tokens
 from signer.dev.token import LABEL
 from signer.domain.algorithm import Algorithm
