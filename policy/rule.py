@@ -40,6 +40,8 @@ MODES: Final = ("enforce", "shadow")
 """Whether a rule gates, or is judged beside those that do."""
 
 Stage = Literal["evidence", "release", "approval"]
+ENDINGS: Final = (Outcome.PASS, Outcome.FAIL, Outcome.UNKNOWN)
+"""How most rules can end."""
 STAGES: Final[tuple[Stage, ...]] = ("evidence", "release", "approval")
 """In which order rules are judged: what the evidence says, whether it may be released now, whether people approve."""
 
@@ -148,6 +150,8 @@ class RuleType(Generic[P]):
     """When it is judged: a rule of a later stage sees the findings of the earlier ones."""
     rests_on_evidence: bool = True
     """False: it can pass without anything to count, as outside a freeze window; such a pass allows nothing alone."""
+    endings: Callable[[P], tuple[Outcome, ...]] = lambda _: ENDINGS
+    """How a rule with these parameters can end, beside waiting; its tests have to expect each."""
     reads_provenance: bool = False
     """True: the rule compares its evidence with the provenance where other rules demand one."""
 

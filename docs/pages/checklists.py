@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from policy.document import Policy, parse_policy
-from policy.library import Level, render as render_policy
+from policy.library import Level, Stages, render as render_policy
 from policy.rule import CONTROLS, Rule, RuleType
 from policy.rules import RULES
 
@@ -88,5 +88,6 @@ def _policy(level: Level) -> Policy:
             source_key=pems["source"],
             source_verifier="https://forge.example/source",
             repository="github.com/acme/shop",
+            stages=Stages(approvers="release-managers"),
         )
     )

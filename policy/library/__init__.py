@@ -9,16 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from importlib.resources import files
-from string import Template
-from typing import Final, Literal
+from typing import Final
 
 from policy.document import parse_policy
-from policy.schema import NAME, PolicyError
+from policy.library.stages import (
+    HEAD,
+    Stages,
+    environments,
+    rule_ids,
+    stage_fixtures,
+    stage_rules,
+    stage_trials,
+)
+from policy.library.templates import Level, as_name, quoted, template_of
+from policy.schema import PolicyError
 from policy.trust import is_pem
 from policy.wording import moment
 
-Level = Literal["minimum", "better", "strong"]
+__all__ = ["BUILD_TYPES", "PARAMETERS", "Level", "Stages", "render", "render_tests"]
 
 BUILD_TYPES: Final = (
     "https://actions.github.io/buildtypes/workflow/v1",
@@ -46,24 +54,34 @@ def render(
     build_types: Sequence[str] = BUILD_TYPES,
     parameters: Sequence[str] = PARAMETERS,
     expires: datetime | None = None,
+    stages: Stages | None = None,
 ) -> bytes:
-    """A policy document (YAML) of the given level; keys are PEM. Raises PolicyError for values that make none."""
-    template = Template((files(__package__) / f"{level}.yaml").read_text("utf-8"))
-    rendered = template.substitute(
-        name=_name(name),
-        owner=_quoted(owner),
-        expires="" if expires is None else f", expires: {moment(expires)}",
-        builder_id=_quoted(builder_id),
-        builder_key=_block(builder_key),
-        scanner_key=_block(scanner_key),
-        source_key=_block(source_key),
-        source_verifier=_quoted(source_verifier),
-        repository=_quoted(repository),
-        key=_name(key),
-        environment=_name(environment),
-        build_types=_quoted(list(build_types)),
-        parameters=_quoted(list(parameters)),
-    ).encode()
+    """A policy document (YAML) of the given level; keys are PEM. Raises PolicyError for values that make none.
+
+    `stages` adds the environments staging and production after `environment`.
+    """
+    gates = rule_ids(level)
+    rendered = (
+        template_of(f"{level}.yaml")
+        .substitute(
+            name=as_name(name),
+            owner=quoted(owner),
+            expires="" if expires is None else f", expires: {moment(expires)}",
+            builder_id=quoted(builder_id),
+            builder_key=_block(builder_key),
+            scanner_key=_block(scanner_key),
+            source_key=_block(source_key),
+            source_verifier=quoted(source_verifier),
+            repository=quoted(repository),
+            key=as_name(key),
+            build_types=quoted(list(build_types)),
+            parameters=quoted(list(parameters)),
+            stage_head="" if stages is None else HEAD,
+            stage_rules="" if stages is None else stage_rules(level, stages, release=environment),
+            environments=environments(stages, release=environment, key=key, gates=gates),
+        )
+        .encode()
+    )
     parse_policy(rendered)
     return rendered
 
@@ -75,17 +93,20 @@ def render_tests(
     environment: str = "release",
     build_types: Sequence[str] = BUILD_TYPES,
     parameters: Sequence[str] = PARAMETERS,
+    stages: Stages | None = None,
 ) -> bytes:
     """The tests (YAML) that go with what `render` made of the same arguments."""
     concrete = repository.replace("*", "shop")
     return (
-        Template((files(__package__) / f"{level}.test.yaml").read_text("utf-8"))
+        template_of(f"{level}.test.yaml")
         .substitute(
-            environment=_name(environment),
-            build_type=_quoted(build_types[0]),
-            repository=_quoted(concrete),
-            another_repository=_quoted(_another(repository)),
-            parameters=_quoted(list(parameters)),
+            environment=as_name(environment),
+            stage_fixtures="" if stages is None else stage_fixtures(stages, release=environment),
+            stage_trials="" if stages is None else stage_trials(level, stages, release=environment),
+            build_type=quoted(build_types[0]),
+            repository=quoted(concrete),
+            another_repository=quoted(_another(repository)),
+            parameters=quoted(list(parameters)),
             build_type_trials="\n".join(map(_build_type_trial, build_types[1:])),
             parameter_trials="\n".join(_parameter_trials(level, parameters)),
         )
@@ -102,7 +123,7 @@ def _another(repository: str) -> str:
 def _build_type_trial(build_type: str) -> str:
     return f"""\
   - name: {json.dumps(f"a build of type {build_type}")}
-    given: {{fixture: good, change: {{provenance: {{build_type: {_quoted(build_type)}}}}}}}
+    given: {{fixture: good, change: {{provenance: {{build_type: {quoted(build_type)}}}}}}}
     expect: allow"""
 
 
@@ -115,21 +136,10 @@ def _parameter_trials(level: Level, parameters: Sequence[str]) -> Iterator[str]:
         if f"{group}.*" not in parameters:
             yield f"""\
   - name: {json.dumps(f"a build that takes {foreign}")}
-    given: {{fixture: good, change: {{provenance: {{parameters: {_quoted([*parameters, foreign])}}}}}}}
+    given: {{fixture: good, change: {{provenance: {{parameters: {quoted([*parameters, foreign])}}}}}}}
     expect: deny
     rules: {failing}
     reasonContains: external parameters outside the list"""
-
-
-def _quoted(value: str | list[str]) -> str:
-    """JSON is the one spelling in which no value can end the text that it stands in."""
-    return json.dumps(value)
-
-
-def _name(value: str) -> str:
-    if NAME.fullmatch(value) is None:
-        raise PolicyError(f"{value[:64]!r} is not a name", remedy="use letters, digits, '.', '_' and '-', at most 64")
-    return _quoted(value)
 
 
 def _block(pem: str) -> str:

@@ -20,10 +20,12 @@ from typing import Any, Final
 from policy.document import Policy
 from policy.engine import evaluate
 from policy.facts import Facts
-from policy.ledger_facts import Approval, LedgerFacts
+from policy.ledger_facts import Approval, BreakGlass, LedgerFacts, ReviewDebt
 from policy.questions import answers, digest_of
 from policy.release import Release, cited
 
+NOWHERE: Final = "nowhere-else"
+"""An environment that no policy of a trial names."""
 AS_HELD: Final = ""
 """Stands in a fixture for the evidence and the answers of the hold that the policy makes."""
 
@@ -90,7 +92,7 @@ def ledger_mutants(facts: Facts, counted: set[str]) -> Iterator[tuple[str, Facts
     if counted & {each.statement for each in ledger.approvals}:
         for what, changes in (
             ("is for a digest that differs in one nibble", {"sha256": _nibble(facts.request.subjects[0].sha256)}),
-            ("is for another environment", {"environment": f"not-{facts.request.environment}"}),
+            ("is for another environment", {"environment": NOWHERE}),
             ("is under another version of the policy", {"policy_digest": _nibble(ledger.policy_digest)}),
             ("is on other evidence", {"cited": "f" * 64}),
             ("is by the requester", {"person": facts.request.submitter}),
@@ -107,6 +109,29 @@ def ledger_mutants(facts: Facts, counted: set[str]) -> Iterator[tuple[str, Facts
             "the earlier environment is not on record",
             replace(facts, ledger=replace(ledger, allowed=(), deployed=())),
         )
+        named: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("is of a digest that differs in one nibble", {"sha256": _nibble(facts.request.subjects[0].sha256)}),
+            ("is of another environment", {"environment": NOWHERE}),
+        )
+        for what, changes in named:
+            allowed, deployed = (
+                tuple(replace(each, **changes) if each.leaf in counted else each for each in those)
+                for those in (ledger.allowed, ledger.deployed)
+            )
+            yield (
+                f"the record of the earlier environment {what}",
+                replace(facts, ledger=replace(ledger, allowed=allowed, deployed=deployed)),
+            )
+
+
+def break_glass_mutants(facts: Facts, *, since: datetime) -> Iterator[tuple[str, Facts]]:
+    """The facts with a ledger that does not tell of break-glass, and with a review that is open since `since`."""
+    overdue = ReviewDebt(sha256="f" * 64, environment=facts.request.environment, at=since, leaf="f" * 64)
+    for what, known in (
+        ("the ledger does not record break-glass", None),
+        ("a release under break-glass waits a second too long for its review", BreakGlass(debts=(overdue,))),
+    ):
+        yield what, replace(facts, ledger=replace(facts.ledger, break_glass=known))
 
 
 def _changed(approval: Approval, counted: set[str], changes: Mapping[str, Any]) -> Approval:

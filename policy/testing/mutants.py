@@ -22,10 +22,11 @@ from policy.document import POLICY_RULE, Policy, read_policy
 from policy.engine import evaluate
 from policy.facts import Document, EvidenceFacts, Facts, Item, SourceItem
 from policy.rule import Rule
+from policy.rules.deployment.break_glass import BREAK_GLASS
 from policy.schema import PolicyError
 from policy.sense import Kind, Sense
 from policy.testing.fixture import ENTRIES, NOBODY
-from policy.testing.holds import as_held, ledger_mutants
+from policy.testing.holds import as_held, break_glass_mutants, ledger_mutants
 from policy.testing.run import Ran, outcomes, run_trial
 from policy.testing.suite import Trial
 from policy.trust import ISOLATION
@@ -79,11 +80,15 @@ def _evidence_mutants(policy: Policy, rule: Rule, ran: Sequence[Ran]) -> Iterato
         counted = {digest for finding in each.decision.of(rule.id) for digest in finding.evidence}
         items = [item for item in each.trial.facts.evidence.items() if item.origin.digest in counted]
         for kind in sorted({type(item) for item in items}, key=lambda shape: shape.__name__):
-            for what, change in _changes(kind, items):
+            for what, change in _changes(rule, kind, items):
                 facts = _changed(each.trial.facts, counted, kind, change)
                 told = f"{kind.__name__} {what}"
                 yield _judged(policy, rule.id, told, each.trial, facts=facts, at=each.trial.at)
-        for what, facts in ledger_mutants(each.trial.facts, counted):
+        known = ledger_mutants(each.trial.facts, counted)
+        if rule.kind is BREAK_GLASS and rule.id in outcomes(each.decision):
+            since = each.trial.at - rule.parameters.review_within - _MOMENT
+            known = break_glass_mutants(each.trial.facts, since=since)
+        for what, facts in known:
             yield _judged(policy, rule.id, what, each.trial, facts=facts, at=each.trial.at)
         if any(getattr(parameter.sense, "kind", None) is Kind.AGE for parameter in rule.kind.parameters):
             for what, at in _instants(policy, rule, each.trial, counted):
@@ -94,8 +99,11 @@ def _as_held(policy: Policy, trial: Trial) -> Trial:
     return replace(trial, facts=as_held(policy, trial.facts, now=trial.at))
 
 
-def _changes(kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, ItemChange]]:
-    yield from _SUBMITTED if kind is Document else _CHANGES
+def _changes(rule: Rule, kind: type[Item], items: Sequence[Item]) -> Iterator[tuple[str, ItemChange]]:
+    yield from _DOCUMENT if kind is Document else _CHANGES
+    # A rule that names nobody takes a document from everybody who may bring one.
+    if kind is Document and getattr(rule.parameters, "submitters", True):
+        yield from _SUBMITTED
     if any(isinstance(item, kind) and item.origin.identity is not None for item in items):
         yield from _CERTIFIED
     if issubclass(kind, SourceItem):
@@ -161,10 +169,8 @@ _CHANGES: Final[tuple[tuple[str, ItemChange], ...]] = (
     ("is signed by another key", _of_another_key),
     ("is by nobody whom the policy trusts", _of_nobody),
 )
-_SUBMITTED: Final[tuple[tuple[str, ItemChange], ...]] = (
-    *_CHANGES[:2],
-    ("is submitted by somebody else", _of_another_submitter),
-)
+_DOCUMENT: Final[tuple[tuple[str, ItemChange], ...]] = _CHANGES[:2]
+_SUBMITTED: Final[tuple[tuple[str, ItemChange], ...]] = (("is submitted by somebody else", _of_another_submitter),)
 _CERTIFIED: Final[tuple[tuple[str, ItemChange], ...]] = (("is signed by another identity", _of_another_identity),)
 _JOINED: Final[tuple[tuple[str, ItemChange], ...]] = (
     ("is about a commit that differs in one nibble", _of_another_commit),
@@ -207,7 +213,9 @@ def _noticed(rule: str, what: str, mutated: Mapping[str, Any], trials: Sequence[
         policy = read_policy(mutated, digest="0" * 64)
     except PolicyError:
         return
-    killed_by = next((trial.name for trial in trials if run_trial(policy, trial).faults), None)
+    # The trials that speak of the rule come first: one of them most likely notices.
+    ordered = sorted(trials, key=lambda trial: rule not in (trial.rules or ()))
+    killed_by = next((trial.name for trial in ordered if run_trial(policy, trial).faults), None)
     yield Mutant(rule=rule, what=what, killed_by=killed_by)
 
 

@@ -13,7 +13,7 @@ from policy.testing.mutants import Mutant, mutants
 from policy.testing.run import Coverage, Ran, coverage, run
 from policy.testing.suite import Suite
 
-MARK = {True: "yes", False: "-"}
+MARK = {True: "yes", False: "-", None: "n/a"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

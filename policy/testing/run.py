@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 
 from policy.decision import Decision, Finding, Outcome
 from policy.document import Policy
 from policy.engine import evaluate
+from policy.rule import Rule
 from policy.testing.holds import as_held
 from policy.testing.suite import Trial
 
@@ -35,18 +36,21 @@ class Ran:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """Which of its three outcomes the trials pin down for one required rule: pass, fail, and evidence absent."""
+    """Which of its outcomes the trials pin down for one required rule: pass, fail or frozen, and evidence absent.
+
+    None where a rule with these parameters cannot end so.
+    """
 
     rule: str
     passes: bool
-    fails: bool
-    absent: bool
+    fails: bool | None
+    absent: bool | None
 
     @property
     def missing(self) -> tuple[str, ...]:
         """The outcomes that no trial expects."""
         stated = (("pass", self.passes), ("fail", self.fails), ("evidence absent", self.absent))
-        return tuple(name for name, there in stated if not there)
+        return tuple(name for name, there in stated if there is False)
 
 
 def run(policy: Policy, trials: Iterable[Trial]) -> tuple[Ran, ...]:
@@ -79,15 +83,17 @@ def coverage(policy: Policy, ran: Iterable[Ran]) -> tuple[Coverage, ...]:
     """What the passing trials expect of each rule that gates some environment, in the document's order."""
     pinned = {(name, outcome) for each in ran if not each.faults for name, outcome in _pinned(each)}
     required = {name for environment in policy.environments.values() for name in environment.require}
-    return tuple(
-        Coverage(
-            rule=rule.id,
-            passes=(rule.id, "pass") in pinned,
-            fails=(rule.id, "fail") in pinned,
-            absent=(rule.id, "absent") in pinned,
-        )
-        for rule in policy.rules
-        if rule.id in required and rule.mode == "enforce"
+    return tuple(_covered(rule, pinned) for rule in policy.rules if rule.id in required and rule.mode == "enforce")
+
+
+def _covered(rule: Rule, pinned: AbstractSet[tuple[str, str]]) -> Coverage:
+    endings = rule.kind.endings(rule.parameters)
+    stopping = {Outcome.FAIL, Outcome.FROZEN} & {*endings}
+    return Coverage(
+        rule=rule.id,
+        passes=(rule.id, "pass") in pinned,
+        fails=any((rule.id, each.value) in pinned for each in stopping) if stopping else None,
+        absent=(rule.id, "absent") in pinned if Outcome.UNKNOWN in endings else None,
     )
 
 

@@ -8,6 +8,7 @@
       good:
         provenance: {builder: ci, repository: github.com/acme/shop, ref: refs/heads/main, finished: 4h ago}
       recorded: {facts: decision-17.json}
+      promoted: {fixture: good, change: {ledger: {approvals: [{person: person:kim, groups: [sre]}]}}}
     trials:
       - {name: a good release, given: good, expect: allow}
       - name: a personal branch
@@ -18,8 +19,8 @@
       - {name: no scan, given: {fixture: good, without: [scans]}, expect: deny, rules: {VUL-1: unknown}}
 
 `change` merges into the fixture as a JSON merge patch (RFC 7396) without null; `without` removes what it names by
-dotted paths. `at` of a trial may be `8d later`. Where `rules` stands, every rule that it does not name must pass; where
-a trial expects allow, every rule must.
+dotted paths; a fixture may be made in the same way from one above it. `at` of a trial may be `8d later`. Where `rules`
+stands, every rule that it does not name must pass; where a trial expects allow, every rule must.
 """
 
 from __future__ import annotations
@@ -74,10 +75,9 @@ def parse_suite(data: bytes, *, name: str, policy: Policy, load_facts: LoadFacts
     if at is None:
         raise root.refuse("at", "is missing", remedy="add the instant at which the trials are judged")
     environment = root.name("environment")
-    fixtures = {
-        title: _fixture(section, load_facts=load_facts, environment=environment)
-        for title, section in root.entries("fixtures")
-    }
+    fixtures: dict[str, Mapping[str, Any]] = {}
+    for title, section in root.entries("fixtures"):
+        fixtures[title] = _fixture(section, fixtures, load_facts=load_facts, environment=environment)
     trials: dict[str, Trial] = {}
     for section in root.sections("trials"):
         trial = _trial(section, fixtures, Setting(policy=policy, environment=environment, at=at))
@@ -88,7 +88,11 @@ def parse_suite(data: bytes, *, name: str, policy: Policy, load_facts: LoadFacts
     return Suite(name=name, trials=tuple(trials.values()), digest=hashlib.sha256(data).hexdigest())
 
 
-def _fixture(section: Section, *, load_facts: LoadFacts, environment: str) -> dict[str, Any]:
+def _fixture(
+    section: Section, above: Mapping[str, Mapping[str, Any]], *, load_facts: LoadFacts, environment: str
+) -> Mapping[str, Any]:
+    if section.has("fixture"):
+        return _made_from(section, above)
     if section.has("facts"):
         path = section.text("facts")
         section.close()
@@ -123,7 +127,10 @@ def _given(section: Section, fixtures: Mapping[str, Mapping[str, Any]]) -> dict[
     raw = section.take("given")
     if isinstance(raw, str):
         raw = {"fixture": raw}
-    given = Section(raw, section.at("given"))
+    return _made_from(Section(raw, section.at("given")), fixtures)
+
+
+def _made_from(given: Section, fixtures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     value: Any = fixtures[given.reference("fixture", fixtures, what="fixture")]
     if given.has("change"):
         change = given.take("change")

@@ -10,7 +10,7 @@ from typing import get_args
 
 import click
 
-from policy.library import BUILD_TYPES, PARAMETERS, Level, render, render_tests
+from policy.library import BUILD_TYPES, PARAMETERS, Level, Stages, render, render_tests
 from signer.cli.options import FILE, READABLE, read_file, require_writable, write_file
 from signer.cli.output import Result, mode_option
 from signer.cli.policy_documents import naming
@@ -38,6 +38,9 @@ Examples:
 @click.option("--repository", required=True, help="Accepted repository, a pattern without scheme.")
 @click.option("--environment", default="release", show_default=True, help="Environment that it signs for.")
 @click.option("--key", default="release", show_default=True, help="Name of the signing key.")
+@click.option("--production", is_flag=True, help="Add the environments staging and production, and what they need.")
+@click.option("--approvers", metavar="GROUP", help="Who approves for production: a group; approvers without it.")
+@click.option("--production-key", metavar="NAME", help="Name of the key for production; production without it.")
 @click.option("--builder-id", required=True, help="builder.id of the provenance.")
 @click.option("--builder-key", type=READABLE, required=True, help="PEM public key of the builder.")
 @click.option("--scanner-key", type=READABLE, help="PEM public key of the scanner (better and strong).")
@@ -63,10 +66,20 @@ def init(
     environment: str,
     key: str,
     builder_id: str,
+    production: bool,
+    approvers: str | None,
+    production_key: str | None,
 ) -> Result:
-    """Write a working policy of one level, with its tests beside it. It expires in a year: review it by then."""
+    """Write a working policy of one level, with its tests beside it. It expires in a year: review it by then.
+
+    With --production the same digest goes on: to staging after the release, and to production after a time in staging
+    and with people's approval.
+    """
     if level != "minimum" and scanner_key is None:
         raise click.UsageError(f"level {level} needs --scanner-key")
+    if not production and (approvers or production_key):
+        raise click.UsageError("--approvers and --production-key go with --production")
+    stages = Stages(approvers=approvers or "approvers", key=production_key or "production") if production else None
     tests = out.with_suffix(f".test{out.suffix}")
     for path in (out, tests):
         require_writable(path, "--out")
@@ -89,6 +102,7 @@ def init(
             build_types=build_types or BUILD_TYPES,
             parameters=parameters or PARAMETERS,
             expires=today + YEAR,
+            stages=stages,
         )
         suite = render_tests(
             level,
@@ -96,6 +110,7 @@ def init(
             environment=environment,
             build_types=build_types or BUILD_TYPES,
             parameters=parameters or PARAMETERS,
+            stages=stages,
         )
     write_file(out, document)
     write_file(tests, suite)

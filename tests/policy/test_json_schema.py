@@ -14,7 +14,7 @@ import yaml
 from docs.pages.schemas import access_schema
 from policy.document import load_document, parse_policy
 from policy.json_schema import policy_schema
-from policy.library import Level, render
+from policy.library import Level, Stages, render
 from policy.rules import RULES
 from policy.schema import PolicyError
 from tests.policy.factory import document, encode
@@ -30,9 +30,10 @@ def faults(validator: Any, value: Any) -> list[str]:
     return [str(fault) for fault in validator.iter_errors(value)]
 
 
+@pytest.mark.parametrize("stages", [None, Stages()], ids=["release alone", "with stages"])
 @pytest.mark.parametrize("level", get_args(Level))
-def test_a_ready_policy_fits(level: Level) -> None:
-    assert faults(POLICY, load_document(render(level, **ARGUMENTS))) == []
+def test_a_ready_policy_fits(level: Level, stages: Stages | None) -> None:
+    assert faults(POLICY, load_document(render(level, **ARGUMENTS, stages=stages))) == []
 
 
 @pytest.mark.parametrize("kind", [*RULES.values()], ids=[*RULES])

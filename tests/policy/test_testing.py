@@ -21,6 +21,7 @@ from policy.testing.fixture import Setting, build_facts, moment, plain
 from policy.testing.report import Report, by_rule, examine, junit, markdown, members, table
 from policy.testing.suite import Suite, no_files, parse_suite
 from tests.policy.factory import NOW, built, document, encode, facts, good, inventory
+from tests.policy.promotion import FREEZE, ROLLBACK
 from tests.policy.test_identity import keyless
 from tests.policy.test_library import ARGUMENTS
 
@@ -72,6 +73,8 @@ def report(*trials: Mapping[str, Any], changed: Mapping[str, Any] | None = None)
     return examine(policy, data, [suite(*trials, policy=policy)])
 
 
+FRESH = {"provenance": {"finished": "2026-12-24T08:00:00Z"}, "scans": {"finished": "2026-12-24T09:00:00Z"}}
+FRESH["scans"]["database_updated"] = "2026-12-24T00:00:00Z"
 GOOD = {"name": "good", "given": "good", "expect": "allow"}
 
 
@@ -186,6 +189,51 @@ def test_a_change_merges_and_a_removal_removes() -> None:
     assert evidence.scans[0].finished == NOW - timedelta(hours=3)
     assert evidence.provenance[0].finished is None
     assert evidence.sboms == ()
+
+
+def test_a_fixture_is_made_from_one_above_it() -> None:
+    found = suite(
+        {**GOOD, "given": {"fixture": "older", "change": {"tests": {"passed": 9}}}},
+        older={"fixture": "good", "change": {"scans": {"finished": "9h ago"}}, "without": ["sboms"]},
+    )
+    evidence = found.trials[0].facts.evidence
+    assert evidence.scans[0].finished == NOW - timedelta(hours=9)
+    assert (evidence.tests[0].passed, evidence.sboms) == (9, ())
+    with pytest.raises(PolicyError, match="there is no fixture"):
+        suite(GOOD, older={"fixture": "younger"}, younger={"fixture": "good"})
+
+
+def with_rule(rule: dict[str, Any], *trials: Mapping[str, Any]) -> Report:
+    return report(*trials, changed={"rules": [*document()["rules"], rule]})
+
+
+def test_a_freeze_is_covered_by_a_trial_in_its_window() -> None:
+    ends = {"name": "at Christmas", "given": "good", "at": "2026-12-24T12:00:00Z", "expect": "deny"}
+    for trials, missing in (((), ("fail",)), (({**ends, "rules": {"FRZ-1": "frozen"}},), ())):
+        value = {**FREEZE, "windows": ["2026-12-24T00:00:00Z/2026-12-25T00:00:00Z"]}
+        # The evidence is as fresh as ever: only the window stops it.
+        made = [{**each, "given": {"fixture": "good", "change": FRESH}} for each in trials]
+        found = with_rule(value, GOOD, *made)
+        assert found.failed == ()
+        (covered,) = (each for each in found.coverage if each.rule == "FRZ-1")
+        assert (covered.passes, covered.absent, covered.missing) == (True, None, missing)
+        assert "n/a" in table(found)
+
+
+def test_a_plan_that_anybody_may_bring_is_covered_without_a_failure_and_without_a_survivor() -> None:
+    plan = {"documents": {"kind": "rollback-plan", "origin": {"attested": False}}}
+    for rule, endings, survivors in (
+        (ROLLBACK, (True, None, True), set()),
+        ({**ROLLBACK, "submitters": ["robot:ci"]}, (True, False, True), {"submitters is deleted"}),
+    ):
+        found = with_rule(
+            rule,
+            {"name": "no plan", "given": "good", "expect": "deny", "rules": {"RBK-1": "unknown"}},
+            {"name": "a plan", "given": {"fixture": "good", "change": plan}, "expect": "allow"},
+        )
+        (covered,) = (each for each in found.coverage if each.rule == "RBK-1")
+        assert (covered.passes, covered.fails, covered.absent) == endings
+        assert {mutant.what for mutant in found.survivors if mutant.rule == "RBK-1"} == survivors
 
 
 def test_a_recorded_decision_is_a_fixture() -> None:

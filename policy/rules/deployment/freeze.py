@@ -164,6 +164,7 @@ FREEZE = RuleType(
     require=lambda demand: f"a judged instant outside {', '.join(window.text for window in demand.windows)} (UTC)",
     judge=_judge,
     ceiling=lambda _: "minimum",
+    endings=lambda _: (Outcome.PASS, Outcome.FROZEN),
     stage="release",
     rests_on_evidence=False,
 )

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.decision import Outcome
+from policy.rule import ENDINGS, Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust
@@ -70,5 +71,6 @@ ROLLBACK = RuleType(
     ),
     judge=_judge,
     ceiling=lambda _: "minimum",
+    endings=lambda demand: ENDINGS if demand.submitters else (Outcome.PASS, Outcome.UNKNOWN),
     stage="release",
 )

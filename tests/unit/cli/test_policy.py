@@ -46,6 +46,25 @@ def test_a_first_policy_is_clean_tested_and_explained(signer: Signer, keys: Path
     assert "refs/tags/v* means ^refs/tags/v[^/]*$" in explained.out
 
 
+def test_a_first_policy_with_production_is_clean_and_tested(signer: Signer, keys: Path) -> None:
+    made = init(signer, keys, "--production", "--approvers", "sre", level="better")
+    assert made.code == 0, made.err
+    policy = keys / "shop.yaml"
+    assert "groups           people outside the change" in policy.read_text()
+    linted = signer("policy", "lint", "--strict", policy)
+    assert (linted.code, linted.out) == (0, ""), linted.out
+    tested = signer("policy", "test", policy)
+    assert tested.code == 0, tested.out
+    explained = signer("policy", "explain", policy, "--environment", "production")
+    assert "signed approvals of this digest: 1 of sre" in explained.out
+
+
+def test_init_takes_approvers_only_for_production(signer: Signer, keys: Path) -> None:
+    refused = init(signer, keys, "--approvers", "sre")
+    assert (refused.code, "go with --production" in refused.err) == (2, True)
+    assert not (keys / "shop.yaml").exists()
+
+
 def test_init_writes_over_nothing(signer: Signer, keys: Path) -> None:
     (keys / "shop.test.yaml").write_text("mine")
     refused = init(signer, keys)
