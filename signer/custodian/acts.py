@@ -14,8 +14,9 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from signer.custodian import administration, key_acts, waiver_acts
+from signer.custodian import administration, key_acts, release_acts, waiver_acts
 from signer.custodian.commands import (
+    ActCommand,
     Activate,
     AddKey,
     Done,
@@ -42,6 +43,7 @@ from signer.custodian.judged import (
 from signer.custodian.judging import out_of_reach
 from signer.custodian.protocols import Persons, Reader, Tokens
 from signer.custodian.records import Act, failed
+from signer.custodian.release_commands import RecordDeployment, RevokeRelease
 from signer.custodian.standing import Standing
 from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import KeyLocated
@@ -94,7 +96,7 @@ class Acts:
     def act(
         self,
         ticket: int,
-        command: Halt | Resume | Activate | UpdateTrust | AddKey | KeyEvent | RecordWaiver | EndWaiver,
+        command: ActCommand,
         *,
         standing: Standing,
         now: datetime,
@@ -116,6 +118,10 @@ class Acts:
                 record = self.waive(ticket, command, standing=standing, now=now)
             case KeyEvent():
                 record = self.key_event(ticket, command, standing=standing, now=now)
+            case RecordDeployment() | RevokeRelease():
+                who = self._actor(command.principal)
+                entry = release_acts.entry(command, who=who, standing=standing, reader=self._reader, now=now)
+                record = Done(leaf=entry) if isinstance(entry, int) else _done(ticket, entry)
         return record
 
     def keep(self, ticket: int, command: KeepEvidence, *, standing: Standing, now: datetime) -> Act | None:

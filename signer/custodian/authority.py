@@ -18,23 +18,15 @@ from collections.abc import Iterable
 from policy import decision as verdicts
 from signer.custodian.acts import Acts
 from signer.custodian.commands import (
-    Activate,
-    AddKey,
     Check,
     Checked,
     Command,
     Decide,
-    EndWaiver,
-    Halt,
     Judge,
     KeepEvidence,
-    KeyEvent,
-    RecordWaiver,
     Reply,
-    Resume,
     Stale,
     Status,
-    UpdateTrust,
 )
 from signer.custodian.commit import Commit, decision_bytes, halted
 from signer.custodian.judged import index_keys, read_sha256, read_subjects, waivers_key
@@ -44,6 +36,7 @@ from signer.custodian.readiness import report
 from signer.custodian.recorded import recorded_answer
 from signer.custodian.records import Claim, Judged, failed
 from signer.custodian.recovery import close_orphans
+from signer.custodian.release_acts import require_unrevoked
 from signer.custodian.revocations import Revocations
 from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
@@ -146,26 +139,17 @@ class Authority:
                     self._check(ticket, command)
                 case KeepEvidence():
                     self._keep(ticket, command)
-                case (
-                    Halt()
-                    | Resume()
-                    | Activate()
-                    | UpdateTrust()
-                    | AddKey()
-                    | KeyEvent()
-                    | RecordWaiver()
-                    | EndWaiver()
-                ):
+                case Status():
+                    keys, now = self._keyring.places, self._clock.now()
+                    answer = report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)
+                    self._commit.tell(ticket, answer)
+                case _:
                     # What came before is judged under what was in force before, what comes after under the act.
                     self._settle()
                     self._commit.take(
                         ticket, self._acts.act(ticket, command, standing=self._stand(), now=self._clock.now())
                     )
                     self._settle()
-                case Status():
-                    keys, now = self._keyring.places, self._clock.now()
-                    answer = report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)
-                    self._commit.tell(ticket, answer)
         except Misconfigured:
             raise
         except SignerError as fault:
@@ -186,6 +170,8 @@ class Authority:
         # Signing is not halted.
         if standing.halt is not None or self._alarm is not None:
             raise halted(standing.halt.reason if standing.halt is not None else "a token shows a wrong key")
+        # What was taken back is signed no more.
+        require_unrevoked(command.judge, question.subjects, standing=standing)
         # The same request is answered once: from the record, or together with the one in work.
         claim = Claim([ticket], command.judge.request_id)
         if command.idempotency is not None:

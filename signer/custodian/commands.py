@@ -9,18 +9,14 @@ a row, a key name or a verdict: the custodian derives all of these itself.
 
 from __future__ import annotations
 
-import msgspec
-
 from policy.facts import EvidenceFacts
+from signer.custodian.message import Message
+from signer.custodian.release_commands import RecordDeployment, RevokeRelease
 
 MAX_FRAME = 64 * 1024 * 1024
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """Base of all messages: immutable, keyword-only, closed."""
-
-
-class EvidenceItem(_Message, frozen=True, kw_only=True, tag="evidence-item"):
+class EvidenceItem(Message, frozen=True, kw_only=True, tag="evidence-item"):
     """Evidence bytes to keep, at most 1 MiB, as rows of the leaf's transaction."""
 
     digest: str
@@ -34,7 +30,7 @@ class EvidenceItem(_Message, frozen=True, kw_only=True, tag="evidence-item"):
     data: bytes
 
 
-class SpooledItem(_Message, frozen=True, kw_only=True, tag="spooled-item"):
+class SpooledItem(Message, frozen=True, kw_only=True, tag="spooled-item"):
     """Evidence of more than 1 MiB that the principal uploaded: the custodian finds it by these two and copies it."""
 
     digest: str
@@ -44,14 +40,14 @@ class SpooledItem(_Message, frozen=True, kw_only=True, tag="spooled-item"):
     subjects: tuple[str, ...]
 
 
-class Idempotency(_Message, frozen=True, kw_only=True, tag="idempotency"):
+class Idempotency(Message, frozen=True, kw_only=True, tag="idempotency"):
     """Idempotency-Key, as digests: of the key itself and of the raw request body."""
 
     key: str
     body: str
 
 
-class Judge(_Message, frozen=True, kw_only=True, tag="judge"):
+class Judge(Message, frozen=True, kw_only=True, tag="judge"):
     """What a decide and a check share: who asks what, on which facts, made under which documents."""
 
     request_id: str
@@ -71,20 +67,20 @@ class Judge(_Message, frozen=True, kw_only=True, tag="judge"):
     """Evidence that the ledger does not hold yet, in the order of the request."""
 
 
-class Decide(_Message, frozen=True, kw_only=True, tag="decide"):
+class Decide(Message, frozen=True, kw_only=True, tag="decide"):
     """Judge, record and, when allowed, sign (signing cycle, steps 5 to 9)."""
 
     judge: Judge
     idempotency: Idempotency | None = None
 
 
-class Check(_Message, frozen=True, kw_only=True, tag="check"):
+class Check(Message, frozen=True, kw_only=True, tag="check"):
     """The same judgement with no leaf and no key."""
 
     judge: Judge
 
 
-class KeepEvidence(_Message, frozen=True, kw_only=True, tag="keep-evidence"):
+class KeepEvidence(Message, frozen=True, kw_only=True, tag="keep-evidence"):
     """Keep verified evidence: one leaf per item."""
 
     request_id: str
@@ -93,14 +89,14 @@ class KeepEvidence(_Message, frozen=True, kw_only=True, tag="keep-evidence"):
     items: tuple[EvidenceItem | SpooledItem, ...]
 
 
-class Halt(_Message, frozen=True, kw_only=True, tag="halt"):
+class Halt(Message, frozen=True, kw_only=True, tag="halt"):
     """Stop all signing at once."""
 
     principal: str
     reason: str
 
 
-class Resume(_Message, frozen=True, kw_only=True, tag="resume"):
+class Resume(Message, frozen=True, kw_only=True, tag="resume"):
     """Start again after the halt at `halt_index`; needs the owners' threshold."""
 
     principal: str
@@ -109,7 +105,7 @@ class Resume(_Message, frozen=True, kw_only=True, tag="resume"):
     """DSSE envelopes made by `signer owner sign`."""
 
 
-class Activate(_Message, frozen=True, kw_only=True, tag="activate"):
+class Activate(Message, frozen=True, kw_only=True, tag="activate"):
     """Put a policy or access document in force, or a policy in shadow; needs the owners' threshold."""
 
     principal: str
@@ -121,7 +117,7 @@ class Activate(_Message, frozen=True, kw_only=True, tag="activate"):
     """Names of rules whose flips in shadow were seen and meant."""
 
 
-class RecordWaiver(_Message, frozen=True, kw_only=True, tag="record-waiver"):
+class RecordWaiver(Message, frozen=True, kw_only=True, tag="record-waiver"):
     """Record what two people have excused; the custodian verifies both signatures."""
 
     principal: str
@@ -129,7 +125,7 @@ class RecordWaiver(_Message, frozen=True, kw_only=True, tag="record-waiver"):
     """DSSE around the statement (signer.formats.waiver)."""
 
 
-class EndWaiver(_Message, frozen=True, kw_only=True, tag="end-waiver"):
+class EndWaiver(Message, frozen=True, kw_only=True, tag="end-waiver"):
     """End a recorded waiver before its time."""
 
     principal: str
@@ -138,7 +134,7 @@ class EndWaiver(_Message, frozen=True, kw_only=True, tag="end-waiver"):
     reason: str
 
 
-class UpdateTrust(_Message, frozen=True, kw_only=True, tag="update-trust"):
+class UpdateTrust(Message, frozen=True, kw_only=True, tag="update-trust"):
     """Publish a newer trust document; needs the owners' threshold of the one before."""
 
     principal: str
@@ -146,7 +142,7 @@ class UpdateTrust(_Message, frozen=True, kw_only=True, tag="update-trust"):
     signatures: tuple[bytes, ...]
 
 
-class AddKey(_Message, frozen=True, kw_only=True, tag="add-key"):
+class AddKey(Message, frozen=True, kw_only=True, tag="add-key"):
     """Record a key that a token holds: found by its URI (or generated there), pinned by its public key."""
 
     principal: str
@@ -158,7 +154,7 @@ class AddKey(_Message, frozen=True, kw_only=True, tag="add-key"):
     """The role in which it follows another key; empty for a key that has a role of its own."""
 
 
-class KeyEvent(_Message, frozen=True, kw_only=True, tag="key-event"):
+class KeyEvent(Message, frozen=True, kw_only=True, tag="key-event"):
     """Rotate, retire or report a recorded key (see signer.ledger.key_life)."""
 
     principal: str
@@ -171,15 +167,12 @@ class KeyEvent(_Message, frozen=True, kw_only=True, tag="key-event"):
     """retired, compromised: why."""
 
 
-class Status(_Message, frozen=True, kw_only=True, tag="status"):
+class Status(Message, frozen=True, kw_only=True, tag="status"):
     """Ask for readiness: ledger, guard, keys, halt."""
 
 
-Command = (
-    Decide
-    | Check
-    | KeepEvidence
-    | Halt
+ActCommand = (
+    Halt
     | Resume
     | Activate
     | RecordWaiver
@@ -187,18 +180,21 @@ Command = (
     | UpdateTrust
     | AddKey
     | KeyEvent
-    | Status
+    | RecordDeployment
+    | RevokeRelease
 )
+"""What is not judged, and appended alone."""
+Command = Decide | Check | KeepEvidence | Status | ActCommand
 
 
-class Signed(_Message, frozen=True, kw_only=True, tag="signed"):
+class Signed(Message, frozen=True, kw_only=True, tag="signed"):
     """The receipt, byte for byte what the caller gets; also for a replay."""
 
     request_id: str
     receipt: bytes
 
 
-class NotSigned(_Message, frozen=True, kw_only=True, tag="not-signed"):
+class NotSigned(Message, frozen=True, kw_only=True, tag="not-signed"):
     """A judged denial or hold; its leaf is durable."""
 
     request_id: str
@@ -207,13 +203,13 @@ class NotSigned(_Message, frozen=True, kw_only=True, tag="not-signed"):
     """The decision document (canonical JSON, see signer.ledger.leaves)."""
 
 
-class Checked(_Message, frozen=True, kw_only=True, tag="checked"):
+class Checked(Message, frozen=True, kw_only=True, tag="checked"):
     """The answer to a check: the decision document, not recorded."""
 
     decision: bytes
 
 
-class OutcomeUnknown(_Message, frozen=True, kw_only=True, tag="outcome-unknown"):
+class OutcomeUnknown(Message, frozen=True, kw_only=True, tag="outcome-unknown"):
     """A key may have been used and no signature was released; both leaves say so."""
 
     request_id: str
@@ -221,25 +217,25 @@ class OutcomeUnknown(_Message, frozen=True, kw_only=True, tag="outcome-unknown")
     outcome_leaf: int
 
 
-class Stale(_Message, frozen=True, kw_only=True, tag="stale"):
+class Stale(Message, frozen=True, kw_only=True, tag="stale"):
     """The facts were made under other documents or less evidence than the ledger has now: verify again."""
 
     reason: str
 
 
-class Kept(_Message, frozen=True, kw_only=True, tag="kept"):
+class Kept(Message, frozen=True, kw_only=True, tag="kept"):
     """Evidence is durable: digest and leaf index of each item, in order."""
 
     leaves: tuple[tuple[str, int], ...]
 
 
-class Done(_Message, frozen=True, kw_only=True, tag="done"):
+class Done(Message, frozen=True, kw_only=True, tag="done"):
     """An administrative act is durable."""
 
     leaf: int
 
 
-class StatusReport(_Message, frozen=True, kw_only=True, tag="status-report"):
+class StatusReport(Message, frozen=True, kw_only=True, tag="status-report"):
     """Readiness as the custodian sees it; each problem is a sentence with its remedy."""
 
     ready: bool
@@ -250,7 +246,7 @@ class StatusReport(_Message, frozen=True, kw_only=True, tag="status-report"):
     keys: tuple[tuple[str, bool], ...]
 
 
-class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
+class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     """An error of signer.errors on the wire: `family` is malformed, refused, unavailable or misconfigured."""
 
     family: str

@@ -171,6 +171,7 @@ class Judging:
         policy, judge = question.policy, question.judge
         rules = policy.environments[judge.environment].rules
         digests = [subject.sha256 for subject in question.subjects if any(rule.kind is SOAK for rule in rules)]
+        deployed = self._reader.first_deployed(policy.name, digests) if digests else ()
         return LedgerFacts(
             policy_digest=judge.policy_digest,
             access_digest=judge.access_digest,
@@ -179,6 +180,10 @@ class Judging:
             allowed=tuple(
                 Reached(sha256=row.sha256, environment=row.environment, at=row.time, leaf=row.leaf.hex())
                 for row in self._reader.first_signed(policy.name, digests)
+            ),
+            deployed=tuple(
+                Reached(sha256=row.sha256, environment=row.environment, at=row.time, leaf=row.leaf.hex())
+                for row in deployed
             ),
         )
 

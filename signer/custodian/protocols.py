@@ -14,12 +14,14 @@ from signer.ledger.documents import StoredDocument
 from signer.ledger.rows import (
     ActiveDocument,
     DecisionRow,
+    DeployedRow,
     HaltRow,
     HeadRow,
     IndexedEvidence,
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    RevocationRow,
     ShadowCount,
     SignedRow,
     TrustRow,
@@ -88,6 +90,18 @@ class Reader(Protocol):
 
     def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
         """Every ALLOW that rests on a waiver, oldest first."""
+
+    def deployment(self, identifier: str) -> int | None:
+        """The leaf of the deployment with this id."""
+
+    def first_deployed(self, policy: str, sha256s: Sequence[str]) -> tuple[DeployedRow, ...]:
+        """The first recorded deployment of each digest to each environment."""
+
+    def revocations(self) -> tuple[RevocationRow, ...]:
+        """Every release that was taken back, in the order of the leaves."""
+
+    def repositories(self, policy: str, sha256: str) -> tuple[str, ...]:
+        """The repositories that decisions about a digest name."""
 
     def key_use(self) -> Mapping[str, int]:
         """How often each key was called, by its key id."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signer.custodian.standing import Standing
-from signer.formats.revocations import RevocationList, RevokedKey, sign_revocations
+from signer.formats.revocations import RevocationList, Revoked, RevokedKey, RevokedRelease, sign_revocations
 from signer.telemetry.logs import Log, failure
 
 VALID = timedelta(hours=24)
@@ -28,12 +28,12 @@ class Revocations:
         self._key = key
         self._write = write
         self._log = log
-        self._published: tuple[RevokedKey, ...] | None = None
+        self._published: tuple[Revoked, ...] | None = None
         self._due: datetime | None = None
 
     def turn(self, standing: Standing, *, size: Callable[[], int], now: datetime) -> None:
         """Publish when there is something to say; a failure is logged and tried again at the next turn."""
-        entries = revoked_keys(standing)
+        entries = revoked(standing)
         if entries == self._published and self._due is not None and now < self._due:
             return
         listed = RevocationList(
@@ -51,6 +51,22 @@ class Revocations:
             self._log.error("revocation list cannot be written", **failure(fault))
             return
         self._published, self._due = entries, now + RENEW
+
+
+def revoked(standing: Standing) -> tuple[Revoked, ...]:
+    """All that was taken back, in the order of the leaves that say so."""
+    releases = (
+        RevokedRelease(
+            sha256=row.sha256,
+            policy=row.policy,
+            environment=row.environment,
+            leaf=row.leaf,
+            time=row.time,
+            reason=row.reason,
+        )
+        for row in standing.revoked
+    )
+    return tuple(sorted((*revoked_keys(standing), *releases), key=lambda entry: entry.leaf))
 
 
 def revoked_keys(standing: Standing) -> tuple[RevokedKey, ...]:

@@ -23,7 +23,7 @@ from signer.identity.access import Access, parse_access
 from signer.keys.keyring import Pin
 from signer.ledger.key_life import KeyLife, active_key, key_lives, succession
 from signer.ledger.leaves import Genesis, decode_leaf
-from signer.ledger.rows import ActiveDocument, HaltRow, KeyRow, WaiverRow
+from signer.ledger.rows import ActiveDocument, HaltRow, KeyRow, RevocationRow, WaiverRow
 from signer.tlog.merkle import leaf_hash
 
 
@@ -64,6 +64,8 @@ class Standing:
     halt: HaltRow | None
     waivers: tuple[StandingWaiver, ...] = ()
     """In the order in which they were recorded."""
+    revoked: tuple[RevocationRow, ...] = ()
+    """Releases that were taken back, in the order of their leaves."""
 
     def key_name(self, role: str) -> str:
         """The name of the key that signs for `role`; raises Unavailable when none does now."""
@@ -130,6 +132,7 @@ def load_standing(reader: Reader, *, previous: Standing | None) -> Standing:
         pins={name: _pin(life.created) for name, life in lives.items()},
         halt=reader.halted(),
         waivers=_waivers(reader, previous),
+        revoked=reader.revocations(),
     )
 
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that makes these tables."""
 
 metadata = MetaData(
@@ -279,7 +279,37 @@ shadow = Table(
     sqlite_with_rowid=False,
 )
 
+deployment = Table(
+    "deployment",
+    metadata,
+    _leaf_key(),
+    Column("id", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("sha256", Text, nullable=False),  # empty when the deployment named a tag alone
+    Column("name", Text, nullable=False),  # of the reference, without its tag
+    Column("time", Text, nullable=False),
+    UniqueConstraint("id"),
+    Index(None, "sha256"),
+    Index(None, "name"),
+)
+revocation = Table(
+    "revocation",
+    metadata,
+    _leaf_key(),
+    Column("sha256", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("time", Text, nullable=False),
+    Index(None, "sha256"),
+)
+
 PROJECTIONS = (
+    revocation,
+    deployment,
     shadow,
     halt,
     waiver_use,

@@ -4,7 +4,9 @@
 DSSE over canonical JSON, payload type `application/vnd.signing-authority.revocations+json`:
 
     {"entries":[{"kid":"<base64 sha256 of the SPKI>","kind":"key","leaf":41,"name":"release","reason":"laptop stolen",
-                 "since":"2026-11-20T00:00:00.000000Z","time":"2026-11-23T10:00:00.000000Z"}],
+                 "since":"2026-11-20T00:00:00.000000Z","time":"2026-11-23T10:00:00.000000Z"},
+                {"environment":"*","kind":"release","leaf":44,"policy":"demo","reason":"backdoor found",
+                 "sha256":"<hex>","time":"2026-11-24T10:00:00.000000Z"}],
      "genesis":"<hex leaf hash of leaf 0>","issued":"…","next_update":"…","origin":"…","size":42,
      "type":"signing-authority/revocations/v1"}
 
@@ -18,7 +20,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -56,6 +58,23 @@ class RevokedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedRelease:
+    """A digest for which nothing counts that was signed under one policy, for one environment or `*`, whenever."""
+
+    sha256: str
+    policy: str
+    environment: str
+    leaf: int
+    """Index of the leaf that says so."""
+    time: datetime
+    """When that leaf was written."""
+    reason: str
+
+
+Revoked: TypeAlias = RevokedKey | RevokedRelease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationList:
     """One issue of the list; its entries are in the order of their leaves."""
 
@@ -64,18 +83,39 @@ class RevocationList:
     issued: datetime
     next_update: datetime
     size: int
-    entries: tuple[RevokedKey, ...]
+    entries: tuple[Revoked, ...]
 
     def key(self, kid: str) -> RevokedKey | None:
         """What the list says of the key with this key id."""
-        return next((entry for entry in self.entries if entry.kid == kid), None)
+        keys = (entry for entry in self.entries if isinstance(entry, RevokedKey))
+        return next((entry for entry in keys if entry.kid == kid), None)
+
+    def release(self, sha256: str, *, policy: str, environment: str) -> RevokedRelease | None:
+        """What the list says of this digest, as signed under this policy for this environment."""
+        releases = (entry for entry in self.entries if isinstance(entry, RevokedRelease))
+        return next(
+            (
+                entry
+                for entry in releases
+                if (entry.sha256, entry.policy) == (sha256, policy) and entry.environment in ("*", environment)
+            ),
+            None,
+        )
 
 
-class _Entry(msgspec.Struct, forbid_unknown_fields=True):
-    kind: Literal["key"]
+class _Key(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="key"):
     kid: str
     name: str
     since: str
+    leaf: int
+    time: str
+    reason: str
+
+
+class _Release(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="release"):
+    sha256: str
+    policy: str
+    environment: str
     leaf: int
     time: str
     reason: str
@@ -88,7 +128,7 @@ class _List(msgspec.Struct, forbid_unknown_fields=True):
     issued: str
     next_update: str
     size: int
-    entries: list[_Entry]
+    entries: list[_Key | _Release]
 
 
 def sign_revocations(listed: RevocationList, key: Ed25519PrivateKey) -> bytes:
@@ -101,18 +141,7 @@ def sign_revocations(listed: RevocationList, key: Ed25519PrivateKey) -> bytes:
             "issued": format_time(listed.issued),
             "next_update": format_time(listed.next_update),
             "size": listed.size,
-            "entries": [
-                {
-                    "kind": "key",
-                    "kid": entry.kid,
-                    "name": entry.name,
-                    "since": format_time(entry.since),
-                    "leaf": entry.leaf,
-                    "time": format_time(entry.time),
-                    "reason": entry.reason,
-                }
-                for entry in listed.entries
-            ],
+            "entries": list(map(_object, listed.entries)),
         }
     )
     signature = key.sign(pae(PAYLOAD_TYPE, payload))
@@ -147,7 +176,28 @@ def read_revocations(data: bytes, keys: Sequence[PublicKey]) -> RevocationList:
     return listed
 
 
-def _entry(wire: _Entry) -> RevokedKey:
+def _object(entry: Revoked) -> dict[str, Any]:
+    said = {"leaf": entry.leaf, "time": format_time(entry.time), "reason": entry.reason}
+    match entry:
+        case RevokedKey():
+            return {"kind": "key", "kid": entry.kid, "name": entry.name, "since": format_time(entry.since), **said}
+        case RevokedRelease():
+            about = {"sha256": entry.sha256, "policy": entry.policy, "environment": entry.environment}
+            return {"kind": "release", **about, **said}
+
+
+def _entry(wire: _Key | _Release) -> Revoked:
+    if isinstance(wire, _Release):
+        if _HASH.fullmatch(wire.sha256) is None or not wire.policy or not wire.environment:
+            raise Malformed(_CODE, "an entry names no release")
+        return RevokedRelease(
+            sha256=wire.sha256,
+            policy=wire.policy,
+            environment=wire.environment,
+            leaf=wire.leaf,
+            time=parse_time(wire.time, what="time of an entry", code=_CODE),
+            reason=wire.reason,
+        )
     decode_base64(wire.kid, what="key id of an entry", code=_CODE)
     return RevokedKey(
         kid=wire.kid,

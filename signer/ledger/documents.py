@@ -14,6 +14,7 @@ from signer.formats.canonical import sha256_hex
 from signer.ledger.leaves import (
     Activation,
     Decision,
+    DeploymentLeaf,
     Evidence,
     Genesis,
     HaltLeaf,
@@ -22,6 +23,7 @@ from signer.ledger.leaves import (
     Outcome,
     Refusal,
     ResumeLeaf,
+    RevocationLeaf,
     ShadowLeaf,
     Trust,
     WaiverEndLeaf,
@@ -59,7 +61,7 @@ def named_documents(leaf: Leaf) -> tuple[str, ...]:
     """
     named: tuple[str, ...]
     match leaf:
-        case Genesis() | Refusal() | Key() | HaltLeaf() | WaiverEndLeaf():
+        case Genesis() | Refusal() | Key() | HaltLeaf() | WaiverEndLeaf() | DeploymentLeaf() | RevocationLeaf():
             named = ()
         case Activation() | Trust():
             named = (leaf.digest, *leaf.signatures)

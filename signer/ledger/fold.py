@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from signer.db.statements import Row
+from signer.formats.deployment import name_of
 from signer.formats.shadow_results import decode_results
 from signer.formats.strict_base64 import decode_base64
 from signer.ledger.documents import (
@@ -22,6 +23,7 @@ from signer.ledger.documents import (
 from signer.ledger.leaves import (
     Activation,
     Decision,
+    DeploymentLeaf,
     Evidence,
     Genesis,
     HaltLeaf,
@@ -30,6 +32,7 @@ from signer.ledger.leaves import (
     Outcome,
     Refusal,
     ResumeLeaf,
+    RevocationLeaf,
     ShadowLeaf,
     Trust,
     WaiverEndLeaf,
@@ -59,6 +62,8 @@ class Change(Enum):
     WAIVER = "waiver"
     WAIVER_END = "waiver_end"
     WAIVER_USE = "waiver_use"
+    DEPLOYMENT = "deployment"
+    REVOCATION = "revocation"
     KEY_USE = "key_use"
     HALT = "halt"
     RESUMED = "resumed"
@@ -89,21 +94,34 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
             spki = decode_base64(leaf.spki, what="SPKI of the key leaf")
             row = (index, leaf.event, leaf.name, leaf.kid, leaf.purpose, leaf.algorithm, spki, leaf.principal)
             changes[Change.KEY_EVENT].append((*row, leaf.time, leaf.succeeds, leaf.since, leaf.reason))
-        case WaiverLeaf() | WaiverEndLeaf():
-            _fold_waiver(changes, index, leaf)
+        case WaiverLeaf() | WaiverEndLeaf() | DeploymentLeaf() | RevocationLeaf():
+            _fold_release(changes, index, leaf)
         case ShadowLeaf():
             _fold_shadow(changes, leaf, document)
         case HaltLeaf() | ResumeLeaf():
             _fold_halt(changes, index, leaf)
 
 
-def _fold_waiver(changes: defaultdict[Change, list[Row]], index: int, leaf: WaiverLeaf | WaiverEndLeaf) -> None:
+def _fold_release(
+    changes: defaultdict[Change, list[Row]],
+    index: int,
+    leaf: WaiverLeaf | WaiverEndLeaf | DeploymentLeaf | RevocationLeaf,
+) -> None:
+    """What is excused for a release, and what became of it."""
     match leaf:
         case WaiverLeaf():
             row = (index, leaf.digest, leaf.envelope, leaf.policy, leaf.environment, leaf.requester, leaf.approver)
             changes[Change.WAIVER].append((*row, leaf.renewal, leaf.principal, leaf.time))
         case WaiverEndLeaf():
             changes[Change.WAIVER_END].append((leaf.waiver, index, leaf.reason, leaf.principal, leaf.time))
+        case DeploymentLeaf():
+            name = name_of(leaf.reference)
+            told = (leaf.id, leaf.policy, leaf.environment, leaf.status, leaf.digest, name)
+            changes[Change.DEPLOYMENT].append((index, *told, leaf.time))
+        case RevocationLeaf():
+            changes[Change.REVOCATION].append(
+                (index, leaf.digest, leaf.policy, leaf.environment, leaf.reason, leaf.principal, leaf.time)
+            )
 
 
 def _fold_document(changes: defaultdict[Change, list[Row]], index: int, leaf: Activation | Trust) -> None:

@@ -13,6 +13,8 @@ import msgspec
 
 from signer.errors import Malformed
 from signer.formats.canonical import canonical
+from signer.formats.deployment import Deployment, Gate
+from signer.formats.rfc3339 import parse_time
 
 MAX_LEAF = 4096
 
@@ -226,6 +228,54 @@ class ShadowLeaf(_Leaf, frozen=True, kw_only=True, tag="shadow"):
     """Digest of the results document (signer.formats.shadow_results)."""
 
 
+class GateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the deployment system says it verified before it went on."""
+
+    verifier: str
+    """Program and version."""
+    result: str
+    """passed or failed."""
+    reason: str
+    """The code of the check that failed; empty when all held."""
+    receipt: str
+    """sha256 of the receipt that was verified; empty when none was."""
+    time: str
+
+
+class DeploymentLeaf(_Leaf, frozen=True, kw_only=True, tag="deployment"):
+    """What reached which environment, as it was told; or what a gate refused to let there."""
+
+    id: str
+    """sha256 of all that was told (signer.formats.deployment)."""
+    policy: str
+    environment: str
+    status: str
+    """deployed or refused."""
+    reference: str
+    """The artifact as the deployment named it."""
+    digest: str
+    """Its sha256; empty when the deployment named a tag alone."""
+    at: str
+    """When, as the deployment system says."""
+    approval: str
+    """What approval it claims; empty for none."""
+    gate: GateEntry | None
+    """Null when nothing was verified."""
+    principal: str
+
+
+class RevocationLeaf(_Leaf, frozen=True, kw_only=True, tag="revocation"):
+    """What was signed for this digest is taken back, for good."""
+
+    digest: str
+    """sha256 of the artifact."""
+    policy: str
+    environment: str
+    """One environment, or `*` for all of the policy."""
+    reason: str
+    principal: str
+
+
 class HaltLeaf(_Leaf, frozen=True, kw_only=True, tag="halt"):
     """All signing stops."""
 
@@ -253,6 +303,8 @@ Leaf = (
     | WaiverLeaf
     | WaiverEndLeaf
     | ShadowLeaf
+    | DeploymentLeaf
+    | RevocationLeaf
     | HaltLeaf
     | ResumeLeaf
 )
@@ -275,3 +327,26 @@ def decode_leaf(body: bytes) -> Leaf:
     except msgspec.MsgspecError as fault:
         raise Malformed("malformed-leaf", f"not a leaf of a known kind: {fault}") from None
     return leaf
+
+
+def read_deployment(leaf: DeploymentLeaf) -> Deployment:
+    """What a deployment leaf says was told; raises Malformed for a time that is none."""
+    gate = leaf.gate
+    return Deployment(
+        policy=leaf.policy,
+        environment=leaf.environment,
+        status=leaf.status,
+        reference=leaf.reference,
+        sha256=leaf.digest,
+        at=parse_time(leaf.at, what="time of the deployment"),
+        approval=leaf.approval,
+        gate=None
+        if gate is None
+        else Gate(
+            verifier=gate.verifier,
+            result=gate.result,
+            reason=gate.reason,
+            receipt=gate.receipt,
+            time=parse_time(gate.time, what="time of the gate"),
+        ),
+    )

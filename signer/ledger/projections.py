@@ -52,6 +52,8 @@ class Projections:
             # The first end counts.
             Change.WAIVER_END: insert_missing(engine, tables.waiver_end),
             Change.WAIVER_USE: insert_row(engine, tables.waiver_use),
+            Change.DEPLOYMENT: insert_row(engine, tables.deployment),
+            Change.REVOCATION: insert_row(engine, tables.revocation),
             Change.KEY_USE: add_to_row(engine, tables.key_use),
             Change.HALT: insert_row(engine, tables.halt),
             Change.RESUMED: Statement(engine, resumed, ["by", "halt"]),

@@ -166,6 +166,36 @@ class Queries:
             .order_by(used.leaf),
             ["waiver"],
         )
+        deployed = t.deployment.c
+        earliest = (
+            select(func.min(deployed.leaf))
+            .where(
+                deployed.sha256 == bindparam("sha256"),
+                deployed.policy == bindparam("policy"),
+                deployed.status == literal_column("'deployed'"),
+            )
+            .group_by(deployed.environment)
+        )
+        self.first_deployed = Statement(
+            engine,
+            select(deployed.environment, deployed.time, t.leaf.c.hash)
+            .join(t.leaf, t.leaf.c.idx == deployed.leaf)
+            .where(deployed.leaf.in_(earliest))
+            .order_by(deployed.leaf),
+            ["sha256", "policy"],
+        )
+        self.deployment = Statement(engine, select(deployed.leaf).where(deployed.id == bindparam("id")), ["id"])
+        self.revocations = Statement(engine, select(t.revocation).order_by(t.revocation.c.leaf), [])
+        self.repositories = Statement(
+            engine,
+            select(t.decision_source.c.repository)
+            .distinct()
+            .join(t.decision_subject, t.decision_subject.c.leaf == t.decision_source.c.leaf)
+            .join(t.decision, t.decision.c.leaf == t.decision_source.c.leaf)
+            .where(t.decision.c.policy == bindparam("policy"), t.decision_subject.c.digest == bindparam("subject"))
+            .order_by(t.decision_source.c.repository),
+            ["policy", "subject"],
+        )
         self.key_use = Statement(engine, select(t.key_use), [])
         self.halted = Statement(
             engine,

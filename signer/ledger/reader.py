@@ -22,18 +22,21 @@ from signer.formats.canonical import sha256_hex
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.trust import encode_trust_file
 from signer.ledger.documents import StoredDocument
-from signer.ledger.leaves import Outcome, PolicyRef, Trust, decode_leaf
+from signer.ledger.leaves import DeploymentLeaf, Outcome, PolicyRef, Trust, decode_leaf
 from signer.ledger.queries import SEVERAL, Queries
 from signer.ledger.rows import (
     ActiveDocument,
     CheckpointRow,
     DecisionRow,
+    DeployedRow,
+    DeploymentRow,
     HaltRow,
     HeadRow,
     IndexedEvidence,
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    RevocationRow,
     ShadowCount,
     ShadowRow,
     SignedRow,
@@ -288,9 +291,12 @@ class Reader:
         return self._decisions(query)
 
     def _decisions(self, query: Select[Any]) -> tuple[DecisionRow, ...]:
+        return tuple(map(_decision, self._rows(query)))
+
+    def _rows(self, query: Select[Any]) -> tuple[Row, ...]:
         try:
             with self._engine.connect() as connection:
-                return tuple(_decision(tuple(row)) for row in connection.execute(query))
+                return tuple(tuple(row) for row in connection.execute(query))
         except database_errors(self._engine) as fault:
             raise Unavailable("ledger-unavailable", f"the ledger database failed: {describe_fault(fault)}") from fault
 
@@ -367,6 +373,62 @@ class Reader:
     def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
         """Every ALLOW that rests on a waiver, oldest first."""
         return tuple(WaiverUseRow(*row) for row in self._all(self._queries.waiver_uses, digest))
+
+    # Deployments and revocations
+
+    def deployment(self, identifier: str) -> int | None:
+        """The leaf of the deployment with this id."""
+        row = self._one(self._queries.deployment, identifier)
+        return None if row is None else row[0]
+
+    def deployments(
+        self,
+        *,
+        digest: str | None = None,
+        policy: str | None = None,
+        environment: str | None = None,
+        since: datetime | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[DeploymentRow, ...]:
+        """Recorded deployments that match every filter, newest first, at most 200; `digest` is a sha256."""
+        table = tables.deployment
+        query = select(table.c.leaf).order_by(table.c.leaf.desc()).limit(max(1, min(limit, MAX_DECISIONS)))
+        for name, value in {"sha256": digest, "policy": policy, "environment": environment}.items():
+            if value is not None:
+                query = query.where(table.c[name] == value)
+        if since is not None:
+            query = query.where(table.c.time >= format_time(since))
+        if before is not None:
+            query = query.where(table.c.leaf < before)
+        found: list[DeploymentRow] = []
+        for row in self._rows(query):
+            leaf = decode_leaf(self.leaf(row[0]))
+            assert isinstance(leaf, DeploymentLeaf)
+            found.append(DeploymentRow(row[0], leaf))
+        return tuple(found)
+
+    def first_deployed(self, policy: str, sha256s: Sequence[str]) -> tuple[DeployedRow, ...]:
+        """For each digest and each environment the first deployment that was recorded under this policy."""
+        found: list[DeployedRow] = []
+        for sha256 in sha256s:
+            for environment, time, hashed in self._all(self._queries.first_deployed, sha256, policy):
+                when = parse_time(time, what="time of the deployment")
+                found.append(DeployedRow(sha256, environment, when, hashed))
+        return tuple(found)
+
+    def revocations(self) -> tuple[RevocationRow, ...]:
+        """Every release that was taken back, in the order of the leaves."""
+        return tuple(
+            RevocationRow(
+                leaf, sha256, policy, environment, reason, principal, parse_time(time, what="time of the revocation")
+            )
+            for leaf, sha256, policy, environment, reason, principal, time in self._all(self._queries.revocations)
+        )
+
+    def repositories(self, policy: str, sha256: str) -> tuple[str, ...]:
+        """The repositories that decisions about this digest under this policy name; "" where one names none."""
+        return tuple(row[0] for row in self._all(self._queries.repositories, policy, f"sha256:{sha256}"))
 
     # Keys and halts
 

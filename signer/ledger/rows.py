@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from signer.ledger.leaves import PolicyRef, SignatureEntry
+from signer.ledger.leaves import DeploymentLeaf, PolicyRef, SignatureEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +200,41 @@ class WaiverUseRow:
     evidence: str
     status: str | None
     """Of the outcome; None while it is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedRow:
+    """The first recorded deployment of a digest to one environment; `leaf` is the hash of its leaf."""
+
+    sha256: str
+    environment: str
+    time: datetime
+    leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRow:
+    """A recorded deployment: where it stands, and what was told."""
+
+    leaf: int
+    body: DeploymentLeaf
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationRow:
+    """A release that was taken back."""
+
+    leaf: int
+    sha256: str
+    policy: str
+    environment: str
+    reason: str
+    principal: str
+    time: datetime
+
+    def covers(self, policy: str, environment: str) -> bool:
+        """Whether a release under this policy, for this environment, is meant."""
+        return self.policy == policy and self.environment in ("*", environment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,12 @@ def verify_release(
     listed = None
     if revocations is not None and expect.now is not None:
         listed = verify_revocations(
-            revocations, trust=trusted, bundle=verified, receipt=proven, now=expect.now, checks=checks
+            revocations,
+            trust=trusted,
+            bundle=verified,
+            receipt=proven,
+            subjects=expect.subjects,
+            now=expect.now,
+            checks=checks,
         )
     return VerifiedRelease(trust=trusted, bundle=verified, receipt=proven, revocations=listed, checks=checks.passed)

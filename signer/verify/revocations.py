@@ -7,10 +7,12 @@ that the ledger recorded it before the key was reported, for an instant before s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from signer.domain.subject import Subject
 from signer.errors import Refused
 from signer.formats.revocations import RevocationList, RevokedKey, read_revocations
 from signer.formats.rfc3339 import format_time
@@ -30,10 +32,14 @@ def verify_revocations(
     trust: TrustDocument,
     bundle: VerifiedBundle,
     receipt: VerifiedReceipt | None,
+    subjects: Iterable[Subject],
     now: datetime,
     checks: Checklist,
 ) -> RevocationList:
-    """The list in `data` when it is current and takes back nothing of this release; raises CheckFailed."""
+    """The list in `data` when it is current and takes back nothing of this release; raises CheckFailed.
+
+    `subjects` are those that the caller asks about: a bundle may hold others, which were taken back alone.
+    """
     with checks.check("revocation list is signed by the ledger key", code="revocations-invalid") as check:
         keys = [Ed25519PublicKey.from_public_bytes(key.public) for key in ledger_keys(trust)]
         listed = read_revocations(data, keys)
@@ -48,6 +54,16 @@ def verify_revocations(
             remedy="fetch the newest list from /v1/revocations",
         )
         check.found = f"until {format_time(listed.next_update)}"
+    with checks.check("the release is not revoked", code="release-revoked") as check:
+        for subject in subjects:
+            taken = listed.release(subject.sha256, policy=bundle.policy, environment=bundle.environment)
+            check.require(
+                taken is None,
+                expected=f"a release that was not taken back for {bundle.environment}",
+                found="" if taken is None else f"sha256:{taken.sha256} taken back at leaf {taken.leaf}: {taken.reason}",
+                remedy="do not deploy it; where it runs, roll back: build a corrected artifact",
+            )
+        check.found = "not in the list"
     with checks.check("the key is not revoked", code="key-revoked") as check:
         entry = listed.key(bundle.key.kid)
         if entry is None:

@@ -12,6 +12,7 @@ from signer.web.admission import admit, answer_http_error
 from signer.web.application import Application
 from signer.web.checks import checks
 from signer.web.decisions import decisions
+from signer.web.deployments import deployments
 from signer.web.evidence import evidence
 from signer.web.halt import halts
 from signer.web.health import health
@@ -47,6 +48,7 @@ def create_app(application: Application) -> Flask:
             halts(application),
             policies(application),
             waivers(application),
+            deployments(application),
             health(application),
         ),
         open_to_all=OPEN_TO_ALL,

@@ -29,6 +29,7 @@ STATUS: Mapping[str, int] = {
     # The request cannot be understood.
     "algorithm-unknown": 400,
     "duplicate-key": 400,
+    "invalid-deployment": 400,
     "invalid-digest": 400,
     "invalid-encoding": 400,
     "invalid-idempotency-key": 400,
@@ -81,6 +82,7 @@ STATUS: Mapping[str, int] = {
     "owner-threshold": 403,
     "proof-invalid": 403,
     "signature-invalid": 403,
+    "release-revoked": 403,
     "rule-not-waivable": 403,
     "revocations-unsigned": 403,
     "trust-foreign": 403,
@@ -102,6 +104,7 @@ STATUS: Mapping[str, int] = {
     "idempotency-conflict": 409,
     "leaf-too-large": 413,
     "not-halted": 409,
+    "not-signed": 409,
     "request-id-used": 409,
     "rule-not-required": 409,
     "too-much-evidence": 409,

@@ -25,7 +25,7 @@ MAX_REASON = 1024
 MAX_SIGNATURES = 32
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_REASON = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+REASON = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PRINCIPAL = re.compile(r"(robot|person):[\x21-\x7e]{1,128}")
 _REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -165,7 +165,7 @@ class EvidenceRequest(Strict):
 class HaltRequest(Strict):
     """Why all signing stops."""
 
-    reason = Text(_REASON, limit=MAX_REASON, told="one line of text", required=True)
+    reason = Text(REASON, limit=MAX_REASON, told="one line of text", required=True)
 
 
 class ResumeRequest(Strict):
@@ -184,7 +184,7 @@ class WaiverRequest(Strict):
 class WaiverEndRequest(Strict):
     """Why a waiver ends before its time."""
 
-    reason = Text(_REASON, limit=500, told="one line of text", required=True)
+    reason = Text(REASON, limit=500, told="one line of text", required=True)
 
 
 class WaiverQuery(Strict):

@@ -14,8 +14,8 @@ import pytest
 
 from signer.cli import run
 from signer.client.endpoint import Endpoint
-from signer.client.http import Answer
 from signer.client.problem import PREFIX, Answered, parse_problem
+from signer.client.transport import Answer
 from tests.unit.verify.authority import ARTIFACT, Authority, Release
 
 

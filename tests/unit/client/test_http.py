@@ -15,9 +15,10 @@ import pytest
 import trustme
 
 from signer.client.endpoint import Endpoint
-from signer.client.http import ATTEMPTS, Client
+from signer.client.http import Client
 from signer.client.problem import Answered
 from signer.client.tls import client_context
+from signer.client.transport import ATTEMPTS
 from signer.errors import Malformed, Misconfigured, Refused, SignerError, Unavailable
 from tests.unit.client.server import Pki, Reply, Scripted, problem, serving
 

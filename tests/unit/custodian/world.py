@@ -43,17 +43,25 @@ from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, 
 from signer.keys.keyring import KeyPlace, PinnedKey, keyring_of
 from signer.keys.uri import Pkcs11Uri
 from signer.ledger import leaves
-from signer.ledger.documents import StoredDocument, read_evidence_uses, read_subject_digests, read_subjects
+from signer.ledger.documents import (
+    StoredDocument,
+    read_evidence_uses,
+    read_sources,
+    read_subject_digests,
+    read_subjects,
+)
 from signer.ledger.fold import Change, fold_all
 from signer.ledger.rows import (
     ActiveDocument,
     DecisionRow,
+    DeployedRow,
     HaltRow,
     HeadRow,
     IndexedEvidence,
     KeyRow,
     OutcomeRow,
     ReplayRow,
+    RevocationRow,
     ShadowCount,
     SignedRow,
     TrustRow,
@@ -286,6 +294,46 @@ class FakeLedger:
                     WaiverUseRow(index, leaf.subjects, leaf.environment, leaf.policy.digest, leaf.evidence, status)
                 )
         return tuple(uses)
+
+    def deployment(self, identifier: str) -> int | None:
+        found = (
+            index for index, leaf in self.all() if isinstance(leaf, leaves.DeploymentLeaf) and leaf.id == identifier
+        )
+        return next(found, None)
+
+    def first_deployed(self, policy: str, sha256s: Sequence[str]) -> tuple[DeployedRow, ...]:
+        found: dict[tuple[str, str], DeployedRow] = {}
+        for index, leaf in self.all():
+            if isinstance(leaf, leaves.DeploymentLeaf) and (leaf.policy, leaf.status) == (policy, "deployed"):
+                time = parse_time(leaf.time, what="time")
+                row = DeployedRow(leaf.digest, leaf.environment, time, leaf_hash(self.bodies[index]))
+                if leaf.digest in sha256s:
+                    found.setdefault((leaf.digest, leaf.environment), row)
+        return tuple(found.values())
+
+    def revocations(self) -> tuple[RevocationRow, ...]:
+        return tuple(
+            RevocationRow(
+                index,
+                leaf.digest,
+                leaf.policy,
+                leaf.environment,
+                leaf.reason,
+                leaf.principal,
+                parse_time(leaf.time, what="time"),
+            )
+            for index, leaf in self.all()
+            if isinstance(leaf, leaves.RevocationLeaf)
+        )
+
+    def repositories(self, policy: str, sha256: str) -> tuple[str, ...]:
+        found = {
+            repository
+            for row in self.decisions()
+            if row.policy.name == policy and f"sha256:{sha256}" in read_subjects(self.documents[row.subjects].data)
+            for repository, _ in read_sources(self.documents[row.facts].data)
+        }
+        return tuple(sorted(found))
 
     def key_use(self) -> Mapping[str, int]:
         uses: Counter[str] = Counter()

@@ -9,6 +9,7 @@ from signer.errors import Malformed
 from signer.ledger.leaves import Decision, WaiverLeaf
 from signer.ledger.projections import rebuild
 from signer.ledger.sequencer import Sequencer
+from signer.tlog.merkle import leaf_hash
 from tests.unit.ledger.world import SHADOW, History, World, projected, signed, tamper
 
 
@@ -153,3 +154,33 @@ def test_what_a_rule_in_shadow_said_is_counted(verdict: str, flip: str, world: W
         ("SBM-1", "pass", ""),
         ("VUL-1", "unknown", flip),
     ]
+
+
+def test_the_first_recorded_deployment_of_each_environment_is_found(world: World, sequencer: Sequencer) -> None:
+    one, two = "1" * 64, "2" * 64
+    sequencer.append([world.deployment(one, status="refused"), world.deployment(one, environment="staging")])
+    first = sequencer.append([world.deployment(one)]).first
+    sequencer.append([world.deployment(one), world.deployment(two, policy="other"), world.deployment("")])
+    found = world.reader.first_deployed("demo", [one, two])
+    assert [(row.sha256, row.environment) for row in found] == [(one, "staging"), (one, "release")]
+    assert found[1].leaf == leaf_hash(world.reader.leaf(first))
+    assert len(world.reader.deployments(digest=one)) == 4
+    assert [row.body.policy for row in world.reader.deployments(policy="other")] == ["other"]
+    (newest,) = world.reader.deployments(limit=1)
+    assert (newest.body.digest, world.reader.deployment(newest.body.id)) == ("", newest.leaf)
+    assert world.reader.deployment("f" * 64) is None
+
+
+def test_releases_that_were_taken_back_are_found_in_their_order(world: World, sequencer: Sequencer) -> None:
+    sequencer.append([world.revocation("1" * 64), world.revocation("2" * 64, environment="*")])
+    first, second = world.reader.revocations()
+    assert (first.covers("demo", "release"), first.covers("demo", "staging")) == (True, False)
+    assert (second.covers("demo", "staging"), second.covers("other", "staging")) == (True, False)
+
+
+def test_the_repositories_of_a_digest_are_those_of_its_decisions(world: World, sequencer: Sequencer) -> None:
+    sequencer.append(
+        [world.decision(), world.decision(source=("github.com/acme/other", None)), world.decision(policy="p")]
+    )
+    assert world.reader.repositories("demo", "a" * 64) == ("github.com/acme/other", "github.com/acme/shop")
+    assert world.reader.repositories("demo", "b" * 64) == ()

@@ -27,7 +27,9 @@ from signer.ledger.guard import Guard
 from signer.ledger.leaves import (
     Activation,
     Decision,
+    DeploymentLeaf,
     Evidence,
+    GateEntry,
     Genesis,
     HaltLeaf,
     IdempotencyEntry,
@@ -36,6 +38,7 @@ from signer.ledger.leaves import (
     PolicyRef,
     Refusal,
     ResumeLeaf,
+    RevocationLeaf,
     ShadowLeaf,
     SignatureEntry,
     Trust,
@@ -234,6 +237,44 @@ class World:
         )
         return Entry(leaf, (document,))
 
+    def deployment(
+        self,
+        sha256: str = "a" * 64,
+        *,
+        environment: str = "release",
+        policy: str = "demo",
+        status: str = "deployed",
+        reference: str = "registry.example/shop:1.2",
+        approval: str = "",
+        gate: GateEntry | None = None,
+    ) -> Entry:
+        time = self.time()
+        leaf = DeploymentLeaf(
+            time=time,
+            id=sha256_hex(time.encode()),
+            policy=policy,
+            environment=environment,
+            status=status,
+            reference=reference,
+            digest=sha256,
+            at=time,
+            approval=approval,
+            gate=gate,
+            principal="robot:deployer",
+        )
+        return Entry(leaf)
+
+    def revocation(self, sha256: str = "a" * 64, *, policy: str = "demo", environment: str = "release") -> Entry:
+        leaf = RevocationLeaf(
+            time=self.time(),
+            digest=sha256,
+            policy=policy,
+            environment=environment,
+            reason="backdoor",
+            principal="person:1",
+        )
+        return Entry(leaf)
+
     def refusal(self) -> Entry:
         leaf = Refusal(
             time=self.time(),
@@ -316,11 +357,11 @@ class History:
 
     def append(self, sequencer: Sequencer, *, times: int) -> None:
         kinds = (
-            [self.decision] * 6
+            [self.decision] * 7
             + [self.outcome] * 3
             + [self.evidence, self.shadow, self.halt, self.resume, self.document, self.key, self.refusal]
         )
-        kinds += [self.waiver, self.waiver_end]
+        kinds += [self.waiver, self.waiver_end, self.deployment, self.revocation]
         for _ in range(times):
             entries = [self._rng.choice(kinds)() for _ in range(self._rng.choice([1, 1, 2, 3, 9]))]
             batch = sequencer.append(entries)
@@ -367,6 +408,13 @@ class History:
             return self.decision()
         self._shadowed.update(fresh)
         return self._world.shadow(*fresh, flip=self._rng.choice(["", "deny"]))
+
+    def deployment(self) -> Entry:
+        sha256 = f"{self._rng.randrange(20):064x}"
+        return self._world.deployment(sha256, environment=self._rng.choice(["staging", "release"]))
+
+    def revocation(self) -> Entry:
+        return self._world.revocation(f"{self._rng.randrange(20):064x}")
 
     def halt(self) -> Entry:
         return self._world.halt()

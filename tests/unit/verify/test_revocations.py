@@ -14,7 +14,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, strategies as st
 
 from signer.errors import Malformed, Refused
-from signer.formats.revocations import RevocationList, RevokedKey, read_revocations, sign_revocations
+from signer.formats.revocations import (
+    RevocationList,
+    Revoked,
+    RevokedKey,
+    RevokedRelease,
+    read_revocations,
+    sign_revocations,
+)
 from signer.formats.spki import keyid
 from signer.tlog.merkle import leaf_hash
 from signer.verify.answer import VerifiedRelease, verify_release
@@ -37,7 +44,7 @@ def revoked(**changes: Any) -> RevokedKey:
     return replace(entry, **changes)
 
 
-def revocations(*entries: RevokedKey, **changes: Any) -> RevocationList:
+def revocations(*entries: Revoked, **changes: Any) -> RevocationList:
     listed = RevocationList(
         origin=AUTHORITY.origin,
         genesis=leaf_hash(AUTHORITY.bodies[0]).hex(),
@@ -162,3 +169,35 @@ def test_any_flipped_bit_of_the_list_is_refused_or_changes_nothing(at: int, bit:
 def test_bytes_that_are_no_list_are_refused(data: bytes) -> None:
     with pytest.raises((Malformed, Refused)):
         read_revocations(data, [LEDGER_KEY.public_key()])
+
+
+def taken_back(**changes: Any) -> RevokedRelease:
+    entry = RevokedRelease(
+        sha256=SUBJECT.sha256,
+        policy="demo",
+        environment="release",
+        leaf=REPORTED,
+        time=NOW + DAY,
+        reason="backdoor found",
+    )
+    return replace(entry, **changes)
+
+
+@pytest.mark.parametrize("environment", ["release", "*"])
+def test_a_release_that_was_taken_back_is_refused_whenever_it_was_signed(environment: str) -> None:
+    with pytest.raises(CheckFailed) as fault:
+        verify(revocations(taken_back(environment=environment)))
+    assert fault.value.code == "release-revoked"
+    assert "backdoor found" in fault.value.found
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sha256": "ab" * 32}, {"policy": "other"}, {"environment": "staging"}, {"policy": "*"}]
+)
+def test_what_was_taken_back_elsewhere_takes_nothing_here(changes: dict[str, Any]) -> None:
+    assert verify(revocations(taken_back(**changes))).revocations is not None
+
+
+def test_keys_and_releases_stand_in_one_list() -> None:
+    listed = revocations(revoked(), taken_back(leaf=REPORTED + 1), size=REPORTED + 2)
+    assert read_revocations(sign_revocations(listed, LEDGER_KEY), [LEDGER_KEY.public_key()]) == listed

@@ -47,6 +47,7 @@ TABLE: Mapping[str, Guard] = {
     "GET /v1/decisions": Guard(who=KNOWN),
     "GET /v1/decisions/<string:request>": Guard(who="read audit", path="/v1/decisions/{request}"),
     "GET /v1/decisions/records": Guard(who="audit", path="/v1/decisions/records?policy=demo"),
+    "GET /v1/deployments": Guard(who=KNOWN),
     "GET /v1/evidence/<string:sha256>": Guard(who="read audit", path="/v1/evidence/{sha256}"),
     "GET /v1/keys": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/keys/<string:kid>.pem": Guard(who=EVERYBODY, listeners="callers public"),
@@ -60,6 +61,10 @@ TABLE: Mapping[str, Guard] = {
         who="policy", body=lambda _world: {"document": encoded(ACCESS.encode()), "signatures": [encoded(b"{}")]}
     ),
     "POST /v1/checks": Guard(who="check", body=lambda world: world.body()),
+    "POST /v1/deployments": Guard(
+        who="deploy",
+        body=lambda _world: {"policy": "demo", "environment": "release", "reference": "registry.example/shop:1.2"},
+    ),
     "POST /v1/evidence": Guard(who="evidence", body=_kept),
     "POST /v1/halt": Guard(who="halt", body=lambda _world: {"reason": "drill"}),
     "POST /v1/policies": Guard(
@@ -67,6 +72,15 @@ TABLE: Mapping[str, Guard] = {
         body=lambda world: {"document": encoded(render_policy(world.keys)), "signatures": [encoded(b"{}")]},
     ),
     "POST /v1/resume": Guard(who="halt", body=lambda _world: {"halt_index": 1, "signatures": [encoded(b"{}")]}),
+    "POST /v1/revocations": Guard(
+        who="revoke",
+        body=lambda _world: {
+            "digest": f"sha256:{'9c' * 32}",
+            "policy": "demo",
+            "environment": "release",
+            "reason": "backdoor found",
+        },
+    ),
     "POST /v1/signatures": Guard(who="sign", body=lambda world: world.body()),
     "POST /v1/uploads": Guard(who="evidence", octets=bytes(1024)),
     "POST /v1/waivers": Guard(who="waive", body=lambda _world: {"waiver": encoded(signed(waiver()))}),
