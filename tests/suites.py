@@ -51,6 +51,11 @@ SUITES: Mapping[str, tuple[str, ...]] = {
 }
 """Each suite: the paths that pytest collects."""
 
+SHARED: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("unit", "policy"), ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+)
+"""Suites that only compute, in one process: they run on every core. Those that start processes of their own do not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -84,7 +89,8 @@ def run_suite(name: str, paths: Sequence[str]) -> Result:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "--color=auto", f"--junitxml={report}", *paths]
+        options = ("-q", "--color=auto", f"--junitxml={report}", *SHARED.get(name, ()))
+        command = [sys.executable, "-m", "pytest", *options, *paths]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, env=environment, check=False).returncode
         passed, failed, skips = read_report(report.read_bytes()) if report.exists() else (0, 0, Counter[str]())

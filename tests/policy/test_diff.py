@@ -222,7 +222,7 @@ CHANGES: list[Callable[[Value], object]] = [
 ]
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(
     st.sampled_from(CHANGES),
     st.booleans(),

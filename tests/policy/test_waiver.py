@@ -345,7 +345,7 @@ def plain(finding: Finding) -> Finding:
 
 
 @given(WAIVERS, releases)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_a_waiver_changes_no_finding_but_those_of_its_rules_that_did_not_pass(
     waivers: tuple[Waiver, ...], release: tuple[Item, ...]
 ) -> None:
@@ -361,7 +361,7 @@ def test_a_waiver_changes_no_finding_but_those_of_its_rules_that_did_not_pass(
 
 
 @given(WAIVERS, releases, st.data())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_removing_a_waiver_never_turns_deny_into_allow(
     waivers: tuple[Waiver, ...], release: tuple[Item, ...], data: st.DataObject
 ) -> None:
@@ -374,7 +374,7 @@ def test_removing_a_waiver_never_turns_deny_into_allow(
 
 
 @given(WAIVERS, releases)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_waived_finding_rests_on_waivers_that_count_and_removing_them_brings_it_back(
     waivers: tuple[Waiver, ...], release: tuple[Item, ...]
 ) -> None:
