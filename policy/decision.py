@@ -127,6 +127,12 @@ class Decision:
         return tuple(dict.fromkeys(use.digest for finding in waived for use in finding.waived_by))
 
     @property
+    def approvals(self) -> tuple[str, ...]:
+        """Digests of all approvals on which the verdict rests: an ALLOW uses them up."""
+        counted = (finding for finding in self.counting(Outcome.PASS) if finding.type.startswith("approval."))
+        return tuple(dict.fromkeys(digest for finding in counted for digest in finding.evidence))
+
+    @property
     def frozen(self) -> bool:
         """Whether only a freeze window, and perhaps missing approvals, stand in the way."""
         outcomes = {finding.outcome for finding in self.findings}

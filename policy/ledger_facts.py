@@ -39,14 +39,16 @@ class Approval:
     environment: str
     policy_digest: str
     cited: str
-    """Digest of the set of evidence that the hold's findings cite, as `policy.holds.cited` makes it."""
+    """Digest of the set of evidence that the hold's findings cite, as `policy.release.cited` makes it."""
     at: datetime
     signed: bool
     """True: a statement signed by the person's registered approval key. False: recorded by a certificate."""
     answers: str | None
-    """Digest of the six answers as the approver saw them, as `policy.questions.digest` makes it; None if not stated."""
+    """Digest of the six answers as the approver saw them (`policy.questions.digest_of`); None if not stated."""
     statement: str
     """sha256 of the approval's exact bytes."""
+    reason: str = ""
+    """Why, in the person's words; always there for a rejection since it is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

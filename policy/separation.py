@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from policy.facts import EvidenceFacts, Facts
+from policy.ledger_facts import LedgerFacts
 from policy.rule import Case
 
 UNMAPPED = "unmapped"
@@ -18,34 +20,46 @@ UNMAPPED = "unmapped"
 def excluded(case: Case) -> Mapping[str, str]:
     """Everybody who may not approve this release, with the first role that excludes them."""
     found: dict[str, str] = {}
-    for person, role in _involved(case):
+    for person, role in _of(case):
+        found.setdefault(person, role)
+    return found
+
+
+def involved(facts: Facts) -> Mapping[str, str]:
+    """The same for recorded facts, so that nobody is asked whose approval could not count."""
+    found: dict[str, str] = {}
+    for person, role in _involved(facts.request.submitter, facts.evidence, facts.ledger):
         found.setdefault(person, role)
     return found
 
 
 def unnamed(case: Case) -> str | None:
     """What is not known of those who may not approve, in words; None when all of them are known."""
-    involved = list(_involved(case))
-    roles = {role for _, role in involved}
+    everybody = list(_of(case))
+    roles = {role for _, role in everybody}
     for role, what in (("author", "who wrote the change"), ("trigger", "who triggered the build")):
         if role not in roles:
             return f"nothing says {what}"
-    for person, role in involved:
+    for person, role in everybody:
         if person == UNMAPPED:
             return f"the {role} is nobody whom the access document knows"
     return None
 
 
-def _involved(case: Case) -> Iterable[tuple[str, str]]:
-    yield case.release.submitter, "requester"
-    for item in case.evidence.provenance:
+def _of(case: Case) -> Iterable[tuple[str, str]]:
+    return _involved(case.release.submitter, case.evidence, case.release.ledger)
+
+
+def _involved(submitter: str, evidence: EvidenceFacts, ledger: LedgerFacts) -> Iterable[tuple[str, str]]:
+    yield submitter, "requester"
+    for item in evidence.provenance:
         if item.builder is not None and item.triggered_by is not None:
             yield item.triggered_by, "trigger"
-    for record in case.evidence.reviews:
+    for record in evidence.reviews:
         # A stranger's record counts nowhere, and keeps nobody from approving.
         if record.collector is not None:
             yield from ((person, "author") for person in record.authors or ())
-    for each in case.release.ledger.excluded:
+    for each in ledger.excluded:
         yield each.person, each.role
 
 

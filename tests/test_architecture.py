@@ -48,7 +48,9 @@ ROOMS: Mapping[str, str] = {
     "signer.keys.aws_kms": f"{FLOOR} signer.formats signer.keys boto3 botocore",
     "signer.db": f"{FLOOR} signer.db sqlalchemy alembic",
     "signer.ledger": f"{FLOOR} {MATHS} {RECORD} cryptography msgspec sqlalchemy",
-    "signer.ledger.leaves": f"{FLOOR} signer.formats msgspec",
+    "signer.ledger.leaves": f"{FLOOR} signer.formats signer.ledger.base_leaf signer.ledger.approval_leaves msgspec",
+    "signer.ledger.base_leaf": "msgspec",
+    "signer.ledger.approval_leaves": "signer.ledger.base_leaf",
     # the only writer
     "signer.custodian": f"{FLOOR} {MATHS} {RECORD} {JUDGE} signer.custodian signer.identity signer.keys"
     " signer.telemetry cryptography msgspec",

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from docs.pages.source import records, table
+from docs.pages.source import Record, records, table
+
+FILES = ("signer/ledger/leaves.py", "signer/ledger/approval_leaves.py")
 
 HEAD = """\
 # Leaves
@@ -17,7 +19,7 @@ microseconds). People stand as random pseudonyms. Order comes from the index, ne
 
 def render() -> str:
     """The whole page."""
-    every = records("signer/ledger/leaves.py")
+    every = _every()
     leaves = [record for record in every.values() if "tag" in record.keywords]
     parts = [record for record in every.values() if "tag" not in record.keywords and not record.name.startswith("_")]
     sections = [HEAD]
@@ -31,8 +33,12 @@ def render() -> str:
     return "\n".join(sections)
 
 
+def _every() -> dict[str, Record]:
+    return {name: record for path in FILES for name, record in records(path).items() if name != "BaseLeaf"}
+
+
 def _fields(name: str) -> str:
-    record = records("signer/ledger/leaves.py")[name]
+    record = _every()[name]
     return table(
         ("field", "type", "meaning"),
         [(f"`{field.name}`", f"`{field.annotation}`", field.text) for field in record.fields],

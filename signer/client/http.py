@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from signer.client.endpoint import Endpoint
-from signer.client.request import waiver_request
+from signer.client.request import approval_request, revocation_request, waiver_request
 from signer.client.transport import MAX_ANSWER, Answer, Transport
 from signer.errors import Malformed, Unavailable
 from signer.formats.strict_json import parse_object
@@ -127,6 +127,23 @@ class Client:
     def revoke(self, request: bytes) -> dict[str, Any]:
         """POST /v1/revocations: the leaf that takes a release back. Doing so twice is harmless, so it is retried."""
         return _object(self._post("/v1/revocations", request, expected=201))
+
+    def approvals(self, filters: Mapping[str, str]) -> dict[str, Any]:
+        """GET /v1/approvals: holds, with what people said of each."""
+        return _object(self._get("/v1/approvals" + (f"?{urlencode(filters)}" if filters else "")))
+
+    def hold(self, request_id: str) -> dict[str, Any]:
+        """GET /v1/holds/{request}: one hold as it is to be approved."""
+        return _object(self._get(f"/v1/holds/{_segment(request_id)}"))
+
+    def record_approval(self, statement: bytes, *, signed: bool) -> dict[str, Any]:
+        """POST /v1/approvals: leaf and digest of what was recorded."""
+        return _object(self._post("/v1/approvals", approval_request(statement, signed=signed), expected=201))
+
+    def revoke_approval(self, digest: str, *, reason: str, revocation: bytes | None) -> dict[str, Any]:
+        """POST /v1/approvals/{digest}/revoke: the leaf that takes it back. Twice is harmless, so it is retried."""
+        body = revocation_request(reason=reason, revocation=revocation)
+        return _object(self._post(f"/v1/approvals/{_segment(digest)}/revoke", body))
 
     def policies(self) -> dict[str, Any]:
         """GET /v1/policies: the policies in force that this caller may see, with their bytes."""

@@ -93,6 +93,17 @@ def waiver_request(envelope: bytes) -> bytes:
     return canonical({"waiver": encode_base64(envelope)})
 
 
+def approval_request(statement: bytes, *, signed: bool) -> bytes:
+    """The body of POST /v1/approvals: the signed envelope, or the statement alone."""
+    return canonical({"approval" if signed else "statement": encode_base64(statement)})
+
+
+def revocation_request(*, reason: str, revocation: bytes | None) -> bytes:
+    """The body of POST /v1/approvals/{digest}/revoke."""
+    signed = {} if revocation is None else {"revocation": encode_base64(revocation)}
+    return canonical({"reason": reason, **signed})
+
+
 def subject_of_file(path: Path) -> Subject:
     """Digest a file; its base name is the subject's name. Raises Malformed for a name that cannot stand there."""
     hasher = hashlib.sha256()

@@ -14,7 +14,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from signer.custodian import administration, key_acts, release_acts, waiver_acts
+from signer.custodian import administration, approval_acts, key_acts, release_acts, waiver_acts
 from signer.custodian.commands import (
     ActCommand,
     Activate,
@@ -26,9 +26,12 @@ from signer.custodian.commands import (
     KeepEvidence,
     Kept,
     KeyEvent,
+    RecordApproval,
     RecordWaiver,
     Reply,
     Resume,
+    RevokeApproval,
+    Said,
     SpooledItem,
     UpdateTrust,
 )
@@ -114,8 +117,8 @@ class Acts:
                 record = self.update_trust(ticket, command, standing=standing, now=now)
             case AddKey():
                 self.add_key(ticket, command, standing=standing)
-            case RecordWaiver() | EndWaiver():
-                record = self.waive(ticket, command, standing=standing, now=now)
+            case RecordWaiver() | EndWaiver() | RecordApproval() | RevokeApproval():
+                record = self.say(ticket, command, standing=standing, now=now)
             case KeyEvent():
                 record = self.key_event(ticket, command, standing=standing, now=now)
             case RecordDeployment() | RevokeRelease():
@@ -191,27 +194,25 @@ class Acts:
         entry = administration.trust_update(command, standing=standing, principal=who, time=format_time(now))
         return _done(ticket, entry)
 
-    def waive(self, ticket: int, command: RecordWaiver | EndWaiver, *, standing: Standing, now: datetime) -> Act | Done:
-        """Record what two people excuse, or end it."""
-        by = read_principal(command.principal)
-        who = self._actor(command.principal)
+    def say(self, ticket: int, command: Said, *, standing: Standing, now: datetime) -> Act | Done:
+        """Record what people say of a release, or what they take back."""
+        by, who = read_principal(command.principal), self._actor(command.principal)
+        reader, persons = self._reader, self._persons
+        entry: Entry | Done
         match command:
             case RecordWaiver():
-                return _done(
-                    ticket,
-                    waiver_acts.recording(
-                        command,
-                        by=by,
-                        who=who,
-                        standing=standing,
-                        reader=self._reader,
-                        persons=self._persons,
-                        now=now,
-                    ),
+                entry = waiver_acts.recording(
+                    command, by=by, who=who, standing=standing, reader=reader, persons=persons, now=now
                 )
             case EndWaiver():
-                entry = waiver_acts.ending(command, by=by, who=who, standing=standing, reader=self._reader, now=now)
-                return entry if isinstance(entry, Done) else _done(ticket, entry)
+                entry = waiver_acts.ending(command, by=by, who=who, standing=standing, reader=reader, now=now)
+            case RecordApproval():
+                entry = approval_acts.recording(
+                    command, by=by, who=who, standing=standing, reader=reader, persons=persons, now=now
+                )
+            case RevokeApproval():
+                entry = approval_acts.revoking(command, by=by, who=who, standing=standing, reader=reader, now=now)
+        return entry if isinstance(entry, Done) else _done(ticket, entry)
 
     def add_key(self, ticket: int, command: AddKey, *, standing: Standing) -> None:
         """Look for a configured key in its token; the record follows when the token has answered."""

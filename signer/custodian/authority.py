@@ -15,40 +15,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from policy import decision as verdicts
 from signer.custodian.acts import Acts
 from signer.custodian.commands import (
     Check,
-    Checked,
     Command,
     Decide,
-    Judge,
     KeepEvidence,
     Reply,
-    Stale,
     Status,
 )
-from signer.custodian.commit import Commit, decision_bytes, halted
-from signer.custodian.judged import index_keys, read_sha256, read_subjects, waivers_key
-from signer.custodian.judging import Judging, Question
+from signer.custodian.commit import Commit
+from signer.custodian.deciding import Deciding
+from signer.custodian.judging import Judging
 from signer.custodian.protocols import Clock, Reader, Receipts, Tokens
 from signer.custodian.readiness import report
-from signer.custodian.recorded import recorded_answer
-from signer.custodian.records import Claim, Judged, failed
+from signer.custodian.records import failed
 from signer.custodian.recovery import close_orphans
-from signer.custodian.release_acts import require_unrevoked
 from signer.custodian.revocations import Revocations
 from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing, load_standing
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, TokenEvent
-from signer.errors import Malformed, Misconfigured, SignerError, Unavailable
-from signer.identity.access import Action
-from signer.keys.keyring import Keyring, PinnedKey
+from signer.errors import Misconfigured, SignerError, Unavailable
+from signer.keys.keyring import Keyring
 from signer.telemetry.logs import Log, failure
 
-BEGIN_NS = 5_000_000_000
-"""How long after the judged instant a key call may begin."""
 SWEEP_NS = 10_000_000_000
 
 
@@ -72,8 +63,15 @@ class Authority:
         log: Log,
     ) -> None:
         self._reader = reader
-        self._receipts = receipts
-        self._judging = judging
+        self._deciding = Deciding(
+            reader=reader,
+            receipts=receipts,
+            judging=judging,
+            signing=signing,
+            commit=commit,
+            clock=clock,
+            settle=self._settle,
+        )
         self._signing = signing
         self._acts = acts
         self._commit = commit
@@ -134,9 +132,9 @@ class Authority:
         try:
             match command:
                 case Decide():
-                    self._decide(ticket, command)
+                    self._deciding.decide(ticket, command, standing=self._stand(), alarm=self._alarm is not None)
                 case Check():
-                    self._check(ticket, command)
+                    self._deciding.check(ticket, command, standing=self._stand())
                 case KeepEvidence():
                     self._keep(ticket, command)
                 case Status():
@@ -158,71 +156,6 @@ class Authority:
             # Nothing was recorded for it, so refusing it is all that is left to do.
             self._log.error("command failed", command=type(command).__name__, **failure(fault))
             self._commit.tell(ticket, failed(Unavailable("internal", "the custodian could not handle this")))
-
-    def _decide(self, ticket: int, command: Decide) -> None:
-        """Steps 5 and 6: from a command to its place in this turn's append."""
-        standing = self._stand()
-        # The documents are those in force and all evidence that the ledger holds was used; else web asks again.
-        question = self._question(command.judge, standing=standing, action="sign")
-        if isinstance(question, Stale):
-            self._commit.tell(ticket, question)
-            return
-        # Signing is not halted.
-        if standing.halt is not None or self._alarm is not None:
-            raise halted(standing.halt.reason if standing.halt is not None else "a token shows a wrong key")
-        # What was taken back is signed no more.
-        require_unrevoked(command.judge, question.subjects, standing=standing)
-        # The same request is answered once: from the record, or together with the one in work.
-        claim = Claim([ticket], command.judge.request_id)
-        if command.idempotency is not None:
-            claim.key = (question.principal, read_sha256(command.idempotency.key))
-            claim.body = read_sha256(command.idempotency.body)
-            if self._is_answered(ticket, claim):
-                return
-        if self._commit.is_in_work(claim.request_id) or self._reader.decision(claim.request_id) is not None:
-            raise Malformed("request-id-used", "this request id was used before", remedy="make a new one")
-        # 5  Facts of the ledger, one instant, the verdict.
-        begin_by = self._clock.monotonic() + BEGIN_NS
-        verdict, entry = self._judging.verdict(question, idempotency=command.idempotency)
-        # An ALLOW that no key can honour now is not written: nothing is decided, and the caller tries again.
-        keys: tuple[PinnedKey, ...] = ()
-        if verdict.decision.verdict is verdicts.Verdict.ALLOW:
-            keys = self._signing.keys_of(verdict, standing=standing)
-        # 6  Append, with this turn's commit.
-        record = Judged(claim=claim, verdict=verdict, keys=keys, begin_by=begin_by, entries=(entry,))
-        touched = {key for item in question.considered.new for key in item.subjects}
-        self._commit.add(record, touched=touched | ({waivers_key(command.judge)} if verdict.leaf.waivers else set()))
-
-    def _check(self, ticket: int, command: Check) -> None:
-        """Step 5 alone: the same judgement, with no leaf and no key."""
-        question = self._question(command.judge, standing=self._stand(), action="check")
-        if isinstance(question, Stale):
-            self._commit.tell(ticket, question)
-            return
-        verdict, _ = self._judging.verdict(question, idempotency=None)
-        self._commit.tell(ticket, Checked(decision=decision_bytes(verdict, index=None)))
-
-    def _question(self, judge: Judge, *, standing: Standing, action: Action) -> Question | Stale:
-        subjects = read_subjects(judge.subjects)
-        keys = index_keys(judge, subjects)
-        if self._commit.touches((*keys, waivers_key(judge))):
-            # Evidence about the same things, or the use of a waiver, is in this turn's append: it must be there first.
-            self._settle()
-        return self._judging.question(judge, subjects=subjects, keys=keys, standing=standing, action=action)
-
-    def _is_answered(self, ticket: int, claim: Claim) -> bool:
-        """Whether the same request has its answer, or joined the one in work; raises Refused for another body."""
-        if self._commit.joins(ticket, claim):
-            return True
-        row = None if claim.key is None else self._reader.replay(*claim.key)
-        if row is None:
-            return False
-        claim.require_body(row.body)
-        # Held, or failed before a key was used: judged anew.
-        reply = recorded_answer(row.decision_leaf, reader=self._reader, receipts=self._receipts)
-        if reply is not None:
-            self._commit.tell(ticket, reply)
-        return reply is not None
 
     def _keep(self, ticket: int, command: KeepEvidence) -> None:
         keys = {key for item in command.items for key in item.subjects}

@@ -134,6 +134,26 @@ class EndWaiver(Message, frozen=True, kw_only=True, tag="end-waiver"):
     reason: str
 
 
+class RecordApproval(Message, frozen=True, kw_only=True, tag="record-approval"):
+    """Record what one person says of a hold; the custodian verifies the signature."""
+
+    principal: str
+    statement: bytes
+    """DSSE around the statement (signer.formats.approval); the bare statement where nothing signed it."""
+    signed: bool
+
+
+class RevokeApproval(Message, frozen=True, kw_only=True, tag="revoke-approval"):
+    """Take back what the caller, or whoever signed, said of a hold."""
+
+    principal: str
+    approval: str
+    """sha256 of its statement."""
+    reason: str
+    statement: bytes = b""
+    """DSSE around the revocation; empty when the caller's certificate alone vouches."""
+
+
 class UpdateTrust(Message, frozen=True, kw_only=True, tag="update-trust"):
     """Publish a newer trust document; needs the owners' threshold of the one before."""
 
@@ -171,18 +191,9 @@ class Status(Message, frozen=True, kw_only=True, tag="status"):
     """Ask for readiness: ledger, guard, keys, halt."""
 
 
-ActCommand = (
-    Halt
-    | Resume
-    | Activate
-    | RecordWaiver
-    | EndWaiver
-    | UpdateTrust
-    | AddKey
-    | KeyEvent
-    | RecordDeployment
-    | RevokeRelease
-)
+Said = RecordWaiver | EndWaiver | RecordApproval | RevokeApproval
+"""What people say of a release, and take back."""
+ActCommand = Halt | Resume | Activate | Said | UpdateTrust | AddKey | KeyEvent | RecordDeployment | RevokeRelease
 """What is not judged, and appended alone."""
 Command = Decide | Check | KeepEvidence | Status | ActCommand
 

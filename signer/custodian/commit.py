@@ -16,6 +16,7 @@ from signer.custodian.recorded import decision_answer
 from signer.custodian.records import Act, Claim, Ended, Judged, Record, Verdict, failed
 from signer.custodian.signing import Signing
 from signer.errors import Misconfigured, Refused, SignerError, Unavailable
+from signer.ledger.leaves import Decision
 from signer.telemetry.logs import Log
 
 _CODES = {"stale": "stale", "payload": "internal", "key-throttled": "key-throttled"}
@@ -176,10 +177,10 @@ class Commit:
         self._answers += ((ticket, reply) for ticket in claim.tickets)
 
 
-def decision_bytes(verdict: Verdict, *, index: int | None) -> bytes:
-    """The decision document of a fresh verdict."""
+def decision_bytes(verdict: Verdict, *, index: int | None, leaf: Decision | None = None) -> bytes:
+    """The decision document of a fresh verdict; `leaf` is the recorded one where the verdict is that decision again."""
     return decision_answer(
-        verdict.leaf, index=index, policy=verdict.policy, decision=verdict.decision, subjects=verdict.subjects
+        leaf or verdict.leaf, index=index, policy=verdict.policy, decision=verdict.decision, subjects=verdict.subjects
     )
 
 

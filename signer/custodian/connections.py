@@ -26,13 +26,12 @@ from signer.custodian.commands import (
     Check,
     Command,
     Decide,
-    EndWaiver,
     Halt,
     KeepEvidence,
     KeyEvent,
-    RecordWaiver,
     Reply,
     Resume,
+    Said,
     Status,
     UpdateTrust,
 )
@@ -40,7 +39,7 @@ from signer.custodian.frames import FrameReader, encode_frame
 from signer.errors import Misconfigured
 from signer.telemetry.logs import Log
 
-WEB_COMMANDS = Decide | Check | KeepEvidence | Halt | Resume | Activate | RecordWaiver | EndWaiver | Status
+WEB_COMMANDS = Decide | Check | KeepEvidence | Halt | Resume | Activate | Said | Status
 ADMIN_COMMANDS = WEB_COMMANDS | UpdateTrust | AddKey | KeyEvent
 
 BACKLOG = 256

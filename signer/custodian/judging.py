@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from policy import decision as verdicts
-from policy.document import Policy
+from policy.document import Environment, Policy
 from policy.engine import evaluate
-from policy.ledger_facts import LedgerFacts, Reached, Waiver
+from policy.ledger_facts import Approval, LedgerFacts, Reached, Waiver
 from policy.rules.deployment.soak import SOAK
 from signer.custodian.commands import Idempotency, Judge, Stale
+from signer.custodian.holds import approval_facts, approvers, excluded, held_of, waits_for_people
 from signer.custodian.judged import (
     Considered,
     Pseudonyms,
@@ -29,16 +30,18 @@ from signer.custodian.judged import (
 from signer.custodian.protocols import Clock, Persons, Reader
 from signer.custodian.records import Verdict
 from signer.custodian.standing import Standing, StandingWaiver
-from signer.custodian.waiver_uses import Asked, waiver_facts
+from signer.custodian.uses import Asked
+from signer.custodian.waiver_uses import waiver_facts
 from signer.domain.subject import Subject
 from signer.errors import Malformed, Refused, Unavailable
 from signer.formats.decision import subjects_document
 from signer.formats.facts import encode_facts
 from signer.formats.findings import encode_findings
 from signer.formats.rfc3339 import format_time, parse_time
-from signer.identity.access import Action
+from signer.identity.access import Access, Action
 from signer.ledger.documents import StoredDocument
 from signer.ledger.leaves import Decision, IdempotencyEntry, PolicyRef, decode_leaf
+from signer.ledger.rows import HoldRow
 from signer.ledger.sequencer import Entry
 
 CLOCK_STEP = timedelta(seconds=1)
@@ -55,10 +58,25 @@ class Question:
     subjects: tuple[Subject, ...]
     considered: Considered
     pseudonyms: Pseudonyms
+    access: Access
     personal_keys: tuple[str, ...]
     """Names of keys of the policy's trust with which a person approves."""
     waivers: tuple[StandingWaiver, ...]
     """Those of the policy and the environment."""
+
+    @property
+    def environment(self) -> Environment:
+        """The environment that is asked for."""
+        return self.policy.environments[self.judge.environment]
+
+    @property
+    def awaits(self) -> str | None:
+        """sha256 of the digest for which people may have to approve; None where nobody is asked."""
+        return self.subjects[0].sha256 if len(self.subjects) == 1 and waits_for_people(self.environment) else None
+
+    def asked(self, subjects: str) -> Asked:
+        """By what an identical request is told; `subjects` is the digest of the subjects document."""
+        return Asked(subjects, self.judge.environment, self.policy.digest, frozenset(self.considered.digests))
 
 
 class Judging:
@@ -101,6 +119,7 @@ class Judging:
             subjects=subjects,
             considered=considered,
             pseudonyms=pseudonyms,
+            access=access,
             personal_keys=standing.personal_keys[policy.name],
             waivers=tuple(
                 each
@@ -114,16 +133,21 @@ class Judging:
         judge = question.judge
         now = self._instant()
         subjects = StoredDocument.of(subjects_document(question.subjects))
+        hold = None
+        if question.awaits is not None:
+            hold = self._reader.newest_hold(judge.policy, judge.environment, question.awaits)
         facts = make_facts(
             judge,
             question.considered,
             subjects=question.subjects,
             principal=question.principal,
             persons=question.pseudonyms.of_identifier,
-            ledger=self._ledger(question, subjects=subjects.digest, now=now),
+            ledger=self._ledger(question, subjects=subjects.digest, hold=hold, now=now),
             first_received=lambda digest: self._first_received(question.considered, digest, now=now),
         )
         decision = evaluate(question.policy, facts, now=now)
+        allowed = decision.verdict is verdicts.Verdict.ALLOW
+        held = held_of(decision, policy=question.policy, environment=judge.environment, subjects=question.subjects)
         try:
             documents = (
                 subjects,
@@ -151,7 +175,10 @@ class Judging:
             idempotency=None
             if idempotency is None
             else IdempotencyEntry(key=read_sha256(idempotency.key), body=read_sha256(idempotency.body)),
-            waivers=decision.waivers if decision.verdict is verdicts.Verdict.ALLOW else (),
+            waivers=decision.waivers if allowed else (),
+            cited="" if held is None else held.cited,
+            answers="" if held is None else held.answers,
+            approvals=decision.approvals if allowed else (),
         )
         kept = (StoredDocument(item.digest, item.media_type, item.data) for item in question.considered.new)
         seen = {item.origin.digest for item in facts.evidence.items()}
@@ -163,13 +190,14 @@ class Judging:
             evidence=tuple(digest for digest in question.considered.digests if digest in seen),
             time=now,
             leaf=leaf,
+            again=hold if held is not None and held.is_again(hold) else None,
         )
         return verdict, Entry(leaf, (*documents, *kept))
 
-    def _ledger(self, question: Question, *, subjects: str, now: datetime) -> LedgerFacts:
-        """What the ledger knows; of earlier releases only where a rule of the environment asks."""
+    def _ledger(self, question: Question, *, subjects: str, hold: HoldRow | None, now: datetime) -> LedgerFacts:
+        """What the ledger knows; of earlier releases and approvals only where a rule of the environment asks."""
         policy, judge = question.policy, question.judge
-        rules = policy.environments[judge.environment].rules
+        rules = question.environment.rules
         digests = [subject.sha256 for subject in question.subjects if any(rule.kind is SOAK for rule in rules)]
         deployed = self._reader.first_deployed(policy.name, digests) if digests else ()
         return LedgerFacts(
@@ -185,7 +213,17 @@ class Judging:
                 Reached(sha256=row.sha256, environment=row.environment, at=row.time, leaf=row.leaf.hex())
                 for row in deployed
             ),
+            approvals=() if hold is None else self._approvals(question, hold, subjects=subjects),
+            excluded=() if hold is None else excluded(hold, requester=question.principal),
         )
+
+    def _approvals(self, question: Question, hold: HoldRow, *, subjects: str) -> tuple[Approval, ...]:
+        """What people say of the newest hold; those of every earlier one have lapsed."""
+        said = self._reader.approvals_of(hold.leaf)
+        if not said:
+            return ()
+        who = approvers(question.access, self._persons, policy=question.policy.name, environment=question.environment)
+        return approval_facts(hold, said, who=who, asked=question.asked(subjects), reader=self._reader)
 
     def _waivers(self, question: Question, *, subjects: str, now: datetime) -> tuple[Waiver, ...]:
         """The waivers that may speak of this request, their uses counted as this request has to count them."""
@@ -194,7 +232,7 @@ class Judging:
         judge = question.judge
         return waiver_facts(
             question.waivers,
-            asked=Asked(subjects, judge.environment, question.policy.digest, frozenset(question.considered.digests)),
+            asked=question.asked(subjects),
             digests={subject.sha256 for subject in question.subjects},
             repositories={item.repository or "" for item in judge.facts.provenance if item.builder is not None},
             now=now,

@@ -13,10 +13,12 @@ from signer.keys.keyring import KeyPlace, PinnedKey
 from signer.ledger.documents import StoredDocument
 from signer.ledger.rows import (
     ActiveDocument,
+    ApprovalRow,
     DecisionRow,
     DeployedRow,
     HaltRow,
     HeadRow,
+    HoldRow,
     IndexedEvidence,
     KeyRow,
     OutcomeRow,
@@ -25,8 +27,8 @@ from signer.ledger.rows import (
     ShadowCount,
     SignedRow,
     TrustRow,
+    UseRow,
     WaiverRow,
-    WaiverUseRow,
 )
 from signer.ledger.sequencer import Batch, Entry
 
@@ -88,7 +90,7 @@ class Reader(Protocol):
     def waivers(self) -> tuple[WaiverRow, ...]:
         """Every recorded waiver, oldest first."""
 
-    def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
+    def waiver_uses(self, digest: str) -> tuple[UseRow, ...]:
         """Every ALLOW that rests on a waiver, oldest first."""
 
     def deployment(self, identifier: str) -> int | None:
@@ -102,6 +104,21 @@ class Reader(Protocol):
 
     def repositories(self, policy: str, sha256: str) -> tuple[str, ...]:
         """The repositories that decisions about a digest name."""
+
+    def hold(self, request_id: str) -> HoldRow | None:
+        """The hold that one request was answered with."""
+
+    def newest_hold(self, policy: str, environment: str, sha256: str) -> HoldRow | None:
+        """The last hold of a digest for an environment, under a policy of this name."""
+
+    def approvals_of(self, hold: int) -> tuple[ApprovalRow, ...]:
+        """What people said of the hold at a leaf, oldest first."""
+
+    def approval(self, digest: str) -> ApprovalRow | None:
+        """One approval by the digest of its statement."""
+
+    def approval_uses(self, digest: str) -> tuple[UseRow, ...]:
+        """Every ALLOW that rests on an approval, oldest first."""
 
     def key_use(self) -> Mapping[str, int]:
         """How often each key was called, by its key id."""

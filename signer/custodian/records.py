@@ -15,13 +15,15 @@ from datetime import datetime
 from policy import decision as verdicts
 from policy.document import Policy
 from policy.facts import Facts
-from signer.custodian.commands import Failed, Reply
+from signer.custodian.commands import Failed, Idempotency, Reply
+from signer.custodian.judged import read_sha256
 from signer.custodian.payloads import Payload
 from signer.custodian.token_events import JobEnded
 from signer.domain.subject import Subject
 from signer.errors import Malformed, Refused, SignerError, Unavailable
 from signer.keys.keyring import PinnedKey
 from signer.ledger.leaves import Decision
+from signer.ledger.rows import HoldRow
 from signer.ledger.sequencer import Entry
 
 
@@ -38,6 +40,8 @@ class Verdict:
     time: datetime
     """The one instant of this decision."""
     leaf: Decision
+    again: HoldRow | None = None
+    """The recorded hold that this is once more."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,14 @@ class Claim:
     key: tuple[str, str] | None = None
     """(principal, sha256 of the Idempotency-Key)."""
     body: str = ""
+
+    @classmethod
+    def of(cls, ticket: int, request_id: str, *, principal: str, idempotency: Idempotency | None) -> Claim:
+        """The claim of one command; raises Malformed."""
+        claim = cls([ticket], request_id)
+        if idempotency is not None:
+            claim.key, claim.body = (principal, read_sha256(idempotency.key)), read_sha256(idempotency.body)
+        return claim
 
     def require_body(self, body: str) -> None:
         """One key belongs to one raw body; raises Refused("idempotency-conflict") for another one."""

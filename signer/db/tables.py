@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that makes these tables."""
 
 metadata = MetaData(
@@ -257,6 +257,53 @@ waiver_use = Table(
     PrimaryKeyConstraint("waiver", "decision"),
     sqlite_with_rowid=False,
 )
+hold = Table(
+    "hold",
+    metadata,
+    Column("leaf", _INDEX, ForeignKey("decision.leaf"), primary_key=True, autoincrement=False),
+    Column("sha256", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("policy_digest", Text, nullable=False),
+    Column("cited", Text, nullable=False),
+    Column("answers", Text, nullable=False),
+    Index(None, "sha256", "environment", "policy", "leaf"),
+)
+approval = Table(
+    "approval",
+    metadata,
+    _leaf_key(),
+    Column("verb", Text, nullable=False),
+    Column("digest", Text, ForeignKey("document.digest"), nullable=False),
+    Column("envelope", Text, nullable=False),  # empty when no key signed it, as is the next
+    Column("kid", Text, nullable=False),
+    Column("hold", _INDEX, ForeignKey("hold.leaf"), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("groups", Text, nullable=False),  # names, separated by blanks
+    Column("answers", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    UniqueConstraint("digest"),
+    Index(None, "hold"),
+)
+approval_revocation = Table(
+    "approval_revocation",
+    metadata,
+    Column("approval", Text, ForeignKey("approval.digest"), primary_key=True),
+    Column("leaf", _INDEX, ForeignKey("leaf.idx"), nullable=False),
+    Column("envelope", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("time", Text, nullable=False),
+)
+approval_use = Table(
+    "approval_use",
+    metadata,
+    Column("approval", Text, ForeignKey("approval.digest"), nullable=False),
+    Column("decision", _INDEX, ForeignKey("decision.leaf"), nullable=False),
+    PrimaryKeyConstraint("approval", "decision"),
+    sqlite_with_rowid=False,
+)
 halt = Table(
     "halt",
     metadata,
@@ -312,6 +359,10 @@ PROJECTIONS = (
     deployment,
     shadow,
     halt,
+    approval_use,
+    approval_revocation,
+    approval,
+    hold,
     waiver_use,
     waiver_end,
     waiver,

@@ -11,6 +11,7 @@ import msgspec
 from signer.domain.spooled import LARGE
 from signer.errors import Malformed
 from signer.formats.canonical import sha256_hex
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import (
     Activation,
     Decision,
@@ -71,13 +72,23 @@ def named_documents(leaf: Leaf) -> tuple[str, ...]:
             named = (leaf.subjects, leaf.facts, leaf.findings, leaf.evidence)
         case Outcome():
             named = tuple(each.bundle for each in leaf.signatures if each.bundle is not None)
-        case WaiverLeaf():
-            named = (leaf.digest, leaf.envelope)
+        case WaiverLeaf() | ApprovalLeaf() | ApprovalRevocationLeaf():
+            named = _said(leaf)
         case ShadowLeaf():
             named = (leaf.results,)
         case ResumeLeaf():
             named = leaf.signatures
     return named
+
+
+def _said(leaf: WaiverLeaf | ApprovalLeaf | ApprovalRevocationLeaf) -> tuple[str, ...]:
+    """What people stated and, where keys signed it, the envelope."""
+    envelope = (leaf.envelope,) if leaf.envelope else ()
+    match leaf:
+        case WaiverLeaf() | ApprovalLeaf():
+            return (leaf.digest, *envelope)
+        case ApprovalRevocationLeaf():
+            return envelope
 
 
 class _Subject(msgspec.Struct, frozen=True):

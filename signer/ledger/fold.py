@@ -12,6 +12,7 @@ from signer.db.statements import Row
 from signer.formats.deployment import name_of
 from signer.formats.shadow_results import decode_results
 from signer.formats.strict_base64 import decode_base64
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.documents import (
     LETS_THROUGH,
     read_evidence_uses,
@@ -64,6 +65,10 @@ class Change(Enum):
     WAIVER_USE = "waiver_use"
     DEPLOYMENT = "deployment"
     REVOCATION = "revocation"
+    HOLD = "hold"
+    APPROVAL = "approval"
+    APPROVAL_REVOCATION = "approval_revocation"
+    APPROVAL_USE = "approval_use"
     KEY_USE = "key_use"
     HALT = "halt"
     RESUMED = "resumed"
@@ -88,32 +93,44 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
             changes[Change.KEY_USE] += ((entry.kid, entry.attempts) for entry in leaf.signatures if entry.attempts)
         case Evidence():
             _fold_evidence(changes, index, leaf, document)
-        case Activation() | Trust():
-            _fold_document(changes, index, leaf)
+        case Activation() | Trust() | HaltLeaf() | ResumeLeaf():
+            _fold_in_force(changes, index, leaf)
         case Key():
             spki = decode_base64(leaf.spki, what="SPKI of the key leaf")
             row = (index, leaf.event, leaf.name, leaf.kid, leaf.purpose, leaf.algorithm, spki, leaf.principal)
             changes[Change.KEY_EVENT].append((*row, leaf.time, leaf.succeeds, leaf.since, leaf.reason))
-        case WaiverLeaf() | WaiverEndLeaf() | DeploymentLeaf() | RevocationLeaf():
+        case WaiverLeaf() | WaiverEndLeaf() | ApprovalLeaf() | ApprovalRevocationLeaf():
+            _fold_said(changes, index, leaf)
+        case DeploymentLeaf() | RevocationLeaf():
             _fold_release(changes, index, leaf)
         case ShadowLeaf():
             _fold_shadow(changes, leaf, document)
-        case HaltLeaf() | ResumeLeaf():
-            _fold_halt(changes, index, leaf)
 
 
-def _fold_release(
+def _fold_said(
     changes: defaultdict[Change, list[Row]],
     index: int,
-    leaf: WaiverLeaf | WaiverEndLeaf | DeploymentLeaf | RevocationLeaf,
+    leaf: WaiverLeaf | WaiverEndLeaf | ApprovalLeaf | ApprovalRevocationLeaf,
 ) -> None:
-    """What is excused for a release, and what became of it."""
+    """What people say of a release, and take back."""
+    row: Row
     match leaf:
         case WaiverLeaf():
             row = (index, leaf.digest, leaf.envelope, leaf.policy, leaf.environment, leaf.requester, leaf.approver)
             changes[Change.WAIVER].append((*row, leaf.renewal, leaf.principal, leaf.time))
         case WaiverEndLeaf():
             changes[Change.WAIVER_END].append((leaf.waiver, index, leaf.reason, leaf.principal, leaf.time))
+        case ApprovalLeaf():
+            row = (index, leaf.verb, leaf.digest, leaf.envelope, leaf.kid, leaf.decision, leaf.person)
+            changes[Change.APPROVAL].append((*row, " ".join(leaf.groups), leaf.answers, leaf.at, leaf.principal))
+        case ApprovalRevocationLeaf():
+            row = (leaf.approval, index, leaf.envelope, leaf.reason, leaf.principal, leaf.time)
+            changes[Change.APPROVAL_REVOCATION].append(row)
+
+
+def _fold_release(changes: defaultdict[Change, list[Row]], index: int, leaf: DeploymentLeaf | RevocationLeaf) -> None:
+    """What became of a release."""
+    match leaf:
         case DeploymentLeaf():
             name = name_of(leaf.reference)
             told = (leaf.id, leaf.policy, leaf.environment, leaf.status, leaf.digest, name)
@@ -124,7 +141,9 @@ def _fold_release(
             )
 
 
-def _fold_document(changes: defaultdict[Change, list[Row]], index: int, leaf: Activation | Trust) -> None:
+def _fold_in_force(
+    changes: defaultdict[Change, list[Row]], index: int, leaf: Activation | Trust | HaltLeaf | ResumeLeaf
+) -> None:
     match leaf:
         case Activation():
             changes[Change.ACTIVATION].append(
@@ -132,10 +151,6 @@ def _fold_document(changes: defaultdict[Change, list[Row]], index: int, leaf: Ac
             )
         case Trust():
             changes[Change.TRUST].append((index, leaf.version, leaf.digest, leaf.principal, leaf.time))
-
-
-def _fold_halt(changes: defaultdict[Change, list[Row]], index: int, leaf: HaltLeaf | ResumeLeaf) -> None:
-    match leaf:
         case HaltLeaf():
             changes[Change.HALT].append((index, leaf.reason, leaf.principal, leaf.time, None))
         case ResumeLeaf():
@@ -185,6 +200,10 @@ def _fold_decision(changes: defaultdict[Change, list[Row]], index: int, leaf: De
     if leaf.verdict == "allow":
         changes[Change.OPEN_DECISION].append((index,))
         changes[Change.WAIVER_USE] += ((waiver, index) for waiver in leaf.waivers)
+        changes[Change.APPROVAL_USE] += ((approval, index) for approval in leaf.approvals)
+    if leaf.verdict == "hold" and leaf.cited:
+        held = (index, leaf.first, leaf.environment, policy.name, policy.digest, leaf.cited, leaf.answers)
+        changes[Change.HOLD].append(held)
     changes[Change.DECISION_SUBJECT] += ((digest, index) for digest in read_subjects(document(leaf.subjects)))
     changes[Change.DECISION_SOURCE] += ((index, *source) for source in read_sources(document(leaf.facts)))
     for rule, would in read_shadowed(document(leaf.findings)).items():

@@ -15,20 +15,13 @@ from signer.errors import Malformed
 from signer.formats.canonical import canonical
 from signer.formats.deployment import Deployment, Gate
 from signer.formats.rfc3339 import parse_time
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
+from signer.ledger.base_leaf import BaseLeaf
 
 MAX_LEAF = 4096
 
 
-class _Leaf(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", omit_defaults=False
-):
-    """Base of all leaves: the instant it speaks of, RFC 3339 in UTC with microseconds."""
-
-    time: str
-    v: int = 1
-
-
-class Genesis(_Leaf, frozen=True, kw_only=True, tag="genesis"):
+class Genesis(BaseLeaf, frozen=True, kw_only=True, tag="genesis"):
     """Leaf 0: who owns this ledger and which key signs its checkpoints."""
 
     origin: str
@@ -40,7 +33,7 @@ class Genesis(_Leaf, frozen=True, kw_only=True, tag="genesis"):
     """The vkey of the checkpoint key (C2SP signed-note)."""
 
 
-class Activation(_Leaf, frozen=True, kw_only=True, tag="activation"):
+class Activation(BaseLeaf, frozen=True, kw_only=True, tag="activation"):
     """A policy or access document comes into force, or a policy comes into shadow."""
 
     document: str
@@ -55,7 +48,7 @@ class Activation(_Leaf, frozen=True, kw_only=True, tag="activation"):
     """Names of rules whose flips in shadow were seen and meant."""
 
 
-class Refusal(_Leaf, frozen=True, kw_only=True, tag="refusal"):
+class Refusal(BaseLeaf, frozen=True, kw_only=True, tag="refusal"):
     """A document was offered for activation, and refused: nothing came into force."""
 
     document: str
@@ -71,7 +64,7 @@ class Refusal(_Leaf, frozen=True, kw_only=True, tag="refusal"):
     principal: str
 
 
-class Trust(_Leaf, frozen=True, kw_only=True, tag="trust"):
+class Trust(BaseLeaf, frozen=True, kw_only=True, tag="trust"):
     """A newer trust document was published."""
 
     version: int
@@ -80,7 +73,7 @@ class Trust(_Leaf, frozen=True, kw_only=True, tag="trust"):
     signatures: tuple[str, ...]
 
 
-class Key(_Leaf, frozen=True, kw_only=True, tag="key"):
+class Key(BaseLeaf, frozen=True, kw_only=True, tag="key"):
     """An event in a key's life.
 
     created      a token holds it, and its public key is pinned; it signs once the owners list it
@@ -106,7 +99,7 @@ class Key(_Leaf, frozen=True, kw_only=True, tag="key"):
     """retired, compromised: why."""
 
 
-class Evidence(_Leaf, frozen=True, kw_only=True, tag="evidence"):
+class Evidence(BaseLeaf, frozen=True, kw_only=True, tag="evidence"):
     """One piece of evidence is kept."""
 
     digest: str
@@ -135,7 +128,7 @@ class PolicyRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     digest: str
 
 
-class Decision(_Leaf, frozen=True, kw_only=True, tag="decision"):
+class Decision(BaseLeaf, frozen=True, kw_only=True, tag="decision"):
     """A judgement, durable before a key is used or an answer leaves (invariant I1)."""
 
     request: str
@@ -161,6 +154,12 @@ class Decision(_Leaf, frozen=True, kw_only=True, tag="decision"):
     idempotency: IdempotencyEntry | None = None
     waivers: tuple[str, ...] = ()
     """Digests of the waivers that this ALLOW rests on: each is used once by it."""
+    cited: str = ""
+    """Of a hold: digest of the set of evidence that its findings cite (policy.release)."""
+    answers: str = ""
+    """Of a hold: digest of the six answers, which approvers sign (policy.questions)."""
+    approvals: tuple[str, ...] = ()
+    """Digests of the approvals that this ALLOW rests on: each is used up by it."""
 
 
 class SignatureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,7 +176,7 @@ class SignatureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """sha256 of the bundle document when signed."""
 
 
-class Outcome(_Leaf, frozen=True, kw_only=True, tag="outcome"):
+class Outcome(BaseLeaf, frozen=True, kw_only=True, tag="outcome"):
     """How the signing of an allowed decision ended, durable before a signature leaves (invariant I1)."""
 
     request: str
@@ -190,7 +189,7 @@ class Outcome(_Leaf, frozen=True, kw_only=True, tag="outcome"):
     signatures: tuple[SignatureEntry, ...]
 
 
-class WaiverLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver"):
+class WaiverLeaf(BaseLeaf, frozen=True, kw_only=True, tag="waiver"):
     """Two people excuse something for a while; from here on decisions may rest on it."""
 
     digest: str
@@ -207,7 +206,7 @@ class WaiverLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver"):
     """Who brought it."""
 
 
-class WaiverEndLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver-end"):
+class WaiverEndLeaf(BaseLeaf, frozen=True, kw_only=True, tag="waiver-end"):
     """A waiver ends before its time; no later ALLOW rests on it."""
 
     waiver: str
@@ -216,7 +215,7 @@ class WaiverEndLeaf(_Leaf, frozen=True, kw_only=True, tag="waiver-end"):
     principal: str
 
 
-class ShadowLeaf(_Leaf, frozen=True, kw_only=True, tag="shadow"):
+class ShadowLeaf(BaseLeaf, frozen=True, kw_only=True, tag="shadow"):
     """What a policy in shadow would have decided of some recorded decisions."""
 
     policy: PolicyRef
@@ -242,7 +241,7 @@ class GateEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     time: str
 
 
-class DeploymentLeaf(_Leaf, frozen=True, kw_only=True, tag="deployment"):
+class DeploymentLeaf(BaseLeaf, frozen=True, kw_only=True, tag="deployment"):
     """What reached which environment, as it was told; or what a gate refused to let there."""
 
     id: str
@@ -264,7 +263,7 @@ class DeploymentLeaf(_Leaf, frozen=True, kw_only=True, tag="deployment"):
     principal: str
 
 
-class RevocationLeaf(_Leaf, frozen=True, kw_only=True, tag="revocation"):
+class RevocationLeaf(BaseLeaf, frozen=True, kw_only=True, tag="revocation"):
     """What was signed for this digest is taken back, for good."""
 
     digest: str
@@ -276,14 +275,14 @@ class RevocationLeaf(_Leaf, frozen=True, kw_only=True, tag="revocation"):
     principal: str
 
 
-class HaltLeaf(_Leaf, frozen=True, kw_only=True, tag="halt"):
+class HaltLeaf(BaseLeaf, frozen=True, kw_only=True, tag="halt"):
     """All signing stops."""
 
     reason: str
     principal: str
 
 
-class ResumeLeaf(_Leaf, frozen=True, kw_only=True, tag="resume"):
+class ResumeLeaf(BaseLeaf, frozen=True, kw_only=True, tag="resume"):
     """Signing goes on; the owners' threshold agreed."""
 
     halt: int
@@ -302,6 +301,8 @@ Leaf = (
     | Outcome
     | WaiverLeaf
     | WaiverEndLeaf
+    | ApprovalLeaf
+    | ApprovalRevocationLeaf
     | ShadowLeaf
     | DeploymentLeaf
     | RevocationLeaf

@@ -54,6 +54,11 @@ class Projections:
             Change.WAIVER_USE: insert_row(engine, tables.waiver_use),
             Change.DEPLOYMENT: insert_row(engine, tables.deployment),
             Change.REVOCATION: insert_row(engine, tables.revocation),
+            Change.HOLD: insert_row(engine, tables.hold),
+            Change.APPROVAL: insert_row(engine, tables.approval),
+            # The first revocation counts.
+            Change.APPROVAL_REVOCATION: insert_missing(engine, tables.approval_revocation),
+            Change.APPROVAL_USE: insert_row(engine, tables.approval_use),
             Change.KEY_USE: add_to_row(engine, tables.key_use),
             Change.HALT: insert_row(engine, tables.halt),
             Change.RESUMED: Statement(engine, resumed, ["by", "halt"]),

@@ -157,13 +157,16 @@ class Queries:
             [],
         )
         used = t.decision.c
+        uses = (
+            select(used.leaf, used.subjects, used.environment, used.policy_digest, used.evidence, t.outcome.c.status)
+            .outerjoin(t.outcome, t.outcome.c.decision == used.leaf)
+            .order_by(used.leaf)
+        )
         self.waiver_uses = Statement(
             engine,
-            select(used.leaf, used.subjects, used.environment, used.policy_digest, used.evidence, t.outcome.c.status)
-            .join(t.waiver_use, t.waiver_use.c.decision == used.leaf)
-            .outerjoin(t.outcome, t.outcome.c.decision == used.leaf)
-            .where(t.waiver_use.c.waiver == bindparam("waiver"))
-            .order_by(used.leaf),
+            uses.join(t.waiver_use, t.waiver_use.c.decision == used.leaf).where(
+                t.waiver_use.c.waiver == bindparam("waiver")
+            ),
             ["waiver"],
         )
         deployed = t.deployment.c
@@ -196,6 +199,14 @@ class Queries:
             .order_by(t.decision_source.c.repository),
             ["policy", "subject"],
         )
+        self.approval_uses = Statement(
+            engine,
+            uses.join(t.approval_use, t.approval_use.c.decision == used.leaf).where(
+                t.approval_use.c.approval == bindparam("approval")
+            ),
+            ["approval"],
+        )
+        self._ask_for_holds(engine)
         self.key_use = Statement(engine, select(t.key_use), [])
         self.halted = Statement(
             engine,
@@ -219,3 +230,69 @@ class Queries:
             select(t.checkpoint).where(t.checkpoint.c.size == select(func.max(t.checkpoint.c.size)).scalar_subquery()),
             [],
         )
+
+    def _ask_for_holds(self, engine: Engine) -> None:
+        """Statements about holds and what people say of them."""
+        t = tables
+        hold, decision, approval, revoked = t.hold.c, t.decision.c, t.approval.c, t.approval_revocation.c
+        allowed = t.decision.alias("allowed").c
+        closed = (
+            select(literal_column("1"))
+            .where(
+                t.decision_subject.c.leaf == allowed.leaf,
+                t.decision_subject.c.digest == literal_column("'sha256:'").concat(hold.sha256),
+                t.decision_subject.c.leaf > hold.leaf,
+                allowed.environment == hold.environment,
+                allowed.policy == hold.policy,
+                allowed.verdict == literal_column("'allow'"),
+            )
+            .exists()
+        )
+        later = t.hold.alias("later").c
+        superseded = (
+            select(literal_column("1"))
+            .where(
+                later.sha256 == hold.sha256,
+                later.environment == hold.environment,
+                later.policy == hold.policy,
+                later.leaf > hold.leaf,
+            )
+            .exists()
+        )
+        self.hold_rows = (
+            select(
+                hold.leaf,
+                decision.request,
+                decision.time,
+                decision.principal,
+                hold.sha256,
+                hold.environment,
+                hold.policy,
+                hold.policy_digest,
+                hold.cited,
+                hold.answers,
+                closed,
+                superseded,
+            )
+            .join_from(t.hold, t.decision, decision.leaf == hold.leaf)
+            .order_by(hold.leaf.desc())
+        )
+        self.hold = Statement(engine, self.hold_rows.where(decision.request == bindparam("request")), ["request"])
+        newest = select(func.max(later.leaf)).where(
+            later.sha256 == bindparam("sha256"),
+            later.environment == bindparam("environment"),
+            later.policy == bindparam("policy"),
+        )
+        self.newest_hold = Statement(
+            engine,
+            self.hold_rows.where(hold.leaf == newest.scalar_subquery()),
+            ["sha256", "environment", "policy"],
+        )
+        rows = (
+            select(t.approval, t.document.c.data, revoked.leaf, revoked.reason, revoked.principal, revoked.time)
+            .join(t.document, t.document.c.digest == approval.digest)
+            .outerjoin(t.approval_revocation, revoked.approval == approval.digest)
+            .order_by(approval.leaf)
+        )
+        self.approvals_of = Statement(engine, rows.where(approval.hold == bindparam("hold")), ["hold"])
+        self.approval = Statement(engine, rows.where(approval.digest == bindparam("digest")), ["digest"])

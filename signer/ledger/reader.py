@@ -26,12 +26,15 @@ from signer.ledger.leaves import DeploymentLeaf, Outcome, PolicyRef, Trust, deco
 from signer.ledger.queries import SEVERAL, Queries
 from signer.ledger.rows import (
     ActiveDocument,
+    ApprovalRevocationRow,
+    ApprovalRow,
     CheckpointRow,
     DecisionRow,
     DeployedRow,
     DeploymentRow,
     HaltRow,
     HeadRow,
+    HoldRow,
     IndexedEvidence,
     KeyRow,
     OutcomeRow,
@@ -41,9 +44,9 @@ from signer.ledger.rows import (
     ShadowRow,
     SignedRow,
     TrustRow,
+    UseRow,
     WaiverEndRow,
     WaiverRow,
-    WaiverUseRow,
 )
 from signer.ledger.stored_tree import StoredTree
 from signer.tlog.merkle import Edge, leaf_hash
@@ -52,6 +55,7 @@ from signer.tlog.tiles import WIDTH, encode_entries, tile_width
 
 MAX_LEAVES = 1024
 MAX_DECISIONS = 200
+MAX_HOLDS = 200
 PAGE = 32
 MAX_EVIDENCE = 10_000
 """A judge sees all evidence of a subject or none: more than this is refused, never cut off."""
@@ -370,9 +374,52 @@ class Reader:
         """Every recorded waiver, oldest first; ended ones as well."""
         return tuple(map(_waiver, self._all(self._queries.waivers)))
 
-    def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
+    def waiver_uses(self, digest: str) -> tuple[UseRow, ...]:
         """Every ALLOW that rests on a waiver, oldest first."""
-        return tuple(WaiverUseRow(*row) for row in self._all(self._queries.waiver_uses, digest))
+        return tuple(UseRow(*row) for row in self._all(self._queries.waiver_uses, digest))
+
+    # Holds and approvals
+
+    def hold(self, request_id: str) -> HoldRow | None:
+        """The hold that one request was answered with."""
+        row = self._one(self._queries.hold, request_id)
+        return None if row is None else _hold(row)
+
+    def newest_hold(self, policy: str, environment: str, sha256: str) -> HoldRow | None:
+        """The last hold of a digest for an environment, under a policy of this name."""
+        row = self._one(self._queries.newest_hold, sha256, environment, policy)
+        return None if row is None else _hold(row)
+
+    def holds(
+        self,
+        *,
+        sha256: str | None = None,
+        environment: str | None = None,
+        policy: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> tuple[HoldRow, ...]:
+        """Holds that match every filter, the newest first, at most 200; closed and superseded ones as well."""
+        query, hold = self._queries.hold_rows.limit(max(1, min(limit, MAX_HOLDS))), tables.hold.c
+        for name, value in (("sha256", sha256), ("environment", environment), ("policy", policy)):
+            if value is not None:
+                query = query.where(hold[name] == value)
+        if before is not None:
+            query = query.where(hold.leaf < before)
+        return tuple(map(_hold, self._rows(query)))
+
+    def approvals_of(self, hold: int) -> tuple[ApprovalRow, ...]:
+        """What people said of the hold at a leaf, oldest first; revoked as well."""
+        return tuple(map(_approval, self._all(self._queries.approvals_of, hold)))
+
+    def approval(self, digest: str) -> ApprovalRow | None:
+        """One approval by the digest of its statement."""
+        row = self._one(self._queries.approval, digest)
+        return None if row is None else _approval(row)
+
+    def approval_uses(self, digest: str) -> tuple[UseRow, ...]:
+        """Every ALLOW that rests on an approval, oldest first."""
+        return tuple(UseRow(*row) for row in self._all(self._queries.approval_uses, digest))
 
     # Deployments and revocations
 
@@ -497,6 +544,38 @@ def _waiver(row: Row) -> WaiverRow:
         parse_time(time, what="time of the waiver"),
         _checked_document(digest, statement),
         end,
+    )
+
+
+def _hold(row: Row) -> HoldRow:
+    leaf, request, time, principal, sha256, environment, policy, policy_digest, cited, answers, *after = row
+    when = parse_time(time, what="time of the hold")
+    closed, superseded = map(bool, after)
+    held = (sha256, environment, policy, policy_digest, cited, answers)
+    return HoldRow(leaf, request, when, principal, *held, closed, superseded)
+
+
+def _approval(row: Row) -> ApprovalRow:
+    leaf, verb, digest, envelope, kid, hold, person, groups, answers, at, principal, statement = row[:12]
+    revoked_leaf, reason, revoked_by, revoked = row[12:]
+    revocation = None
+    if revoked_leaf is not None:
+        when = parse_time(revoked, what="time of the revocation")
+        revocation = ApprovalRevocationRow(revoked_leaf, reason, revoked_by, when)
+    return ApprovalRow(
+        leaf,
+        verb,
+        digest,
+        envelope,
+        kid,
+        hold,
+        person,
+        tuple(groups.split()),
+        answers,
+        parse_time(at, what="time of the approval"),
+        principal,
+        _checked_document(digest, statement),
+        revocation,
     )
 
 

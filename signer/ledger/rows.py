@@ -190,8 +190,57 @@ class WaiverRow:
 
 
 @dataclass(frozen=True, slots=True)
-class WaiverUseRow:
-    """One ALLOW that rests on a waiver; `subjects` and `evidence` are digests of documents."""
+class HoldRow:
+    """A decision that waits for people; the newest of a digest, environment and policy is the one that counts."""
+
+    leaf: int
+    request_id: str
+    time: datetime
+    principal: str
+    sha256: str
+    environment: str
+    policy: str
+    policy_digest: str
+    cited: str
+    answers: str
+    closed: bool
+    """Whether an ALLOW of the same digest, environment and policy came after it."""
+    superseded: bool
+    """Whether another hold of the same digest, environment and policy came after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRevocationRow:
+    """How an approval was taken back."""
+
+    leaf: int
+    reason: str
+    principal: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """What one person said of the hold at leaf `hold`; `statement` are its exact bytes."""
+
+    leaf: int
+    verb: str
+    digest: str
+    envelope: str
+    kid: str
+    hold: int
+    person: str
+    groups: tuple[str, ...]
+    answers: str
+    at: datetime
+    principal: str
+    statement: bytes
+    revocation: ApprovalRevocationRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """One ALLOW that rests on a waiver or an approval; `subjects` and `evidence` are digests of documents."""
 
     decision: int
     subjects: str

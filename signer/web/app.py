@@ -10,12 +10,14 @@ from flask import Blueprint, Flask
 import signer
 from signer.web.admission import admit, answer_http_error
 from signer.web.application import Application
+from signer.web.approvals import approvals
 from signer.web.checks import checks
 from signer.web.decisions import decisions
 from signer.web.deployments import deployments
 from signer.web.evidence import evidence
 from signer.web.halt import halts
 from signer.web.health import health
+from signer.web.holds import holds
 from signer.web.keys import keys
 from signer.web.log import entries, log
 from signer.web.policies import policies
@@ -49,6 +51,8 @@ def create_app(application: Application) -> Flask:
             policies(application),
             waivers(application),
             deployments(application),
+            approvals(application),
+            holds(application),
             health(application),
         ),
         open_to_all=OPEN_TO_ALL,

@@ -64,7 +64,7 @@ def decisions(application: Application) -> Blueprint:
         row = application.reader.decision(request) if _REQUEST_ID.fullmatch(request) else None
         if row is None or not _may_read(caller(), row):
             raise out_of_reach()
-        document = parse_object(_document(application, row), limit=4 * MAX_DOCUMENT)
+        document = parse_object(document_of(application, row), limit=4 * MAX_DOCUMENT)
         outcome = application.reader.outcome(row.leaf)
         document["outcome"] = None if outcome is None else _outcome(outcome)
         document["shadow"] = said(application.reader.shadow_of(row.leaf))
@@ -79,10 +79,10 @@ def _may_read(asking: Caller, row: DecisionRow) -> bool:
     )
 
 
-def _document(application: Application, row: DecisionRow) -> bytes:
+def document_of(application: Application, row: DecisionRow) -> bytes:
     """The decision document, made again from the leaf's documents."""
-    decision = decode_decision(_stored(application, row.findings))
-    subjects = parse_object(_stored(application, row.subjects), limit=MAX_DOCUMENT)["subjects"]
+    decision = decode_decision(stored(application, row.findings))
+    subjects = parse_object(stored(application, row.subjects), limit=MAX_DOCUMENT)["subjects"]
     questions, digest = recorded_answers(
         decision.findings,
         policy_digest=row.policy.digest,
@@ -99,14 +99,15 @@ def _document(application: Application, row: DecisionRow) -> bytes:
         principal=row.principal,
         subjects=[Subject.of(subject["name"], subject["digest"]) for subject in subjects],
         findings=decision.findings,
-        matrix=matrix(parse_policy(_stored(application, row.policy.digest)), decision),
+        matrix=matrix(parse_policy(stored(application, row.policy.digest)), decision),
         questions=question_objects(questions),
         answers=digest,
         leaf=row.leaf,
     )
 
 
-def _stored(application: Application, digest: str) -> bytes:
+def stored(application: Application, digest: str) -> bytes:
+    """The bytes of a document that a decision names; raises Unavailable when they are not there."""
     document = application.reader.document(digest)
     if document is None:
         raise Unavailable("ledger-unavailable", "the ledger does not hold a document that a decision names")

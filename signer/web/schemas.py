@@ -27,6 +27,7 @@ MAX_SIGNATURES = 32
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 REASON = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_REQUEST = re.compile(r"[0-9a-f]{32}")
 _PRINCIPAL = re.compile(r"(robot|person):[\x21-\x7e]{1,128}")
 _REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -192,6 +193,32 @@ class WaiverQuery(Strict):
 
     policy = Text(NAME, limit=128, told="the name of a policy")
     environment = Text(NAME, limit=128, told="the name of an environment")
+
+
+class ApprovalRequest(Strict):
+    """What one person says of a hold: signed, or the statement alone."""
+
+    approval = Content()
+    statement = Content()
+
+
+class ApprovalRevocationRequest(Strict):
+    """Why it is taken back, and the signed revocation, which a signed rejection needs."""
+
+    reason = Text(REASON, limit=500, told="one line of text", required=True)
+    revocation = Content()
+
+
+class ApprovalQuery(Strict):
+    """Filters of the list; `before` is the `next` of the page before."""
+
+    hold = Text(_REQUEST, limit=32, told="the request id of a hold")
+    sha256 = Text(_SHA256, limit=64, told="a sha256 in lower-case hexadecimal", data_key="digest")
+    policy = Text(NAME, limit=128, told="the name of a policy")
+    environment = Text(NAME, limit=128, told="the name of an environment")
+    all = ma.fields.String(validate=ma.validate.OneOf(["true"]))
+    before = Decimal(least=0, most=2**53 - 1)
+    limit = Decimal(least=1, most=MAX_PAGE, load_default=50)
 
 
 class DecisionQuery(Strict):

@@ -12,12 +12,12 @@ from policy.decision import Outcome
 from policy.ledger_facts import Approval
 from policy.questions import answers, digest_of
 from policy.release import held_by
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, unknown
+from policy.rule import Case, Judgement, Parameter, Rule, RuleType, failed, unknown
 from policy.schema import NAME, Section
 from policy.sense import Kind, Sense
 from policy.separation import UNMAPPED, excluded, unfilled, unnamed
 from policy.trust import Trust
-from policy.wording import listed, moment, span
+from policy.wording import listed, moment, quote, span
 
 MAX_COUNT: Final = 10
 """How many approvals a group may owe at most."""
@@ -67,9 +67,9 @@ def _ttl(section: Section) -> timedelta:
 
 
 def _require(demand: ApprovalDemand) -> str:
-    owed = ", ".join(f"{count} of {group}" for group, count in demand.groups.items())
+    counts = ", ".join(f"{count} of {group}" for group, count in demand.groups.items())
     form = "signed approvals" if demand.signed else "approvals"
-    text = f"{form} of this digest: {owed}, at most {span(demand.ttl)} old, by people outside the change"
+    text = f"{form} of this digest: {counts}, at most {span(demand.ttl)} old, by people outside the change"
     if demand.checklist:
         text += f", each over the six answers as they are now, with {', '.join(demand.checklist)} passed"
     return text
@@ -92,7 +92,7 @@ def _judge(demand: ApprovalDemand, case: Case) -> Judgement:
         return _ended(
             Outcome.FAIL,
             rejected,
-            found=listed(f"{each.person} rejected it at {moment(each.at)}" for each in rejected),
+            found=listed(map(_rejection, rejected)),
             cause="it was rejected",
             remedy="the pipeline brings other evidence or another digest, or whoever rejected it takes that back",
         )
@@ -103,15 +103,21 @@ def _judge(demand: ApprovalDemand, case: Case) -> Judgement:
     found = listed(_told(approving, refused)) or "no approval of this digest on this evidence"
     if not lacking:
         return _ended(Outcome.PASS, counted.values(), found=found)
-    owed = ", ".join(f"{count} of {group}" for group, count in lacking.items())
+    wanted = ", ".join(f"{count} of {group}" for group, count in lacking.items())
     return _ended(
         Outcome.WAITING,
         counted.values(),
         found=found,
-        cause=f"waiting for {'approval' if sum(lacking.values()) == 1 else 'approvals'}: {owed}",
+        cause=f"waiting for {'approval' if sum(lacking.values()) == 1 else 'approvals'}: {wanted}",
         remedy=f"people of {' and '.join(lacking)} approve this request for {case.release.environment}; then the "
         "pipeline sends the same request again: signer sign",
     )
+
+
+def approving_groups(rules: Iterable[Rule]) -> frozenset[str]:
+    """Names of the groups whose approvals these rules count."""
+    demands = (rule.parameters for rule in rules if isinstance(rule.parameters, ApprovalDemand))
+    return frozenset(name for demand in demands for name in demand.groups)
 
 
 def _unmet(demand: ApprovalDemand, case: Case) -> Judgement | None:
@@ -149,6 +155,11 @@ def _refused(demand: ApprovalDemand, case: Case, approving: Sequence[Approval]) 
         fault = next((why for holds, why in reasons if holds), None)
         if fault is not None:
             yield each.statement, fault
+
+
+def _rejection(each: Approval) -> str:
+    why = f": {quote(each.reason)}" if each.reason else ""
+    return f"{each.person} rejected it at {moment(each.at)}{why}"
 
 
 def _told(approving: Iterable[Approval], refused: Mapping[str, str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,6 +43,7 @@ from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, 
 from signer.keys.keyring import KeyPlace, PinnedKey, keyring_of
 from signer.keys.uri import Pkcs11Uri
 from signer.ledger import leaves
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.documents import (
     StoredDocument,
     read_evidence_uses,
@@ -53,10 +54,13 @@ from signer.ledger.documents import (
 from signer.ledger.fold import Change, fold_all
 from signer.ledger.rows import (
     ActiveDocument,
+    ApprovalRevocationRow,
+    ApprovalRow,
     DecisionRow,
     DeployedRow,
     HaltRow,
     HeadRow,
+    HoldRow,
     IndexedEvidence,
     KeyRow,
     OutcomeRow,
@@ -65,9 +69,9 @@ from signer.ledger.rows import (
     ShadowCount,
     SignedRow,
     TrustRow,
+    UseRow,
     WaiverEndRow,
     WaiverRow,
-    WaiverUseRow,
 )
 from signer.ledger.sequencer import Batch, Entry
 from signer.ledger.store import Intake
@@ -284,15 +288,16 @@ class FakeLedger:
             if isinstance(leaf, leaves.WaiverLeaf)
         )
 
-    def waiver_uses(self, digest: str) -> tuple[WaiverUseRow, ...]:
+    def waiver_uses(self, digest: str) -> tuple[UseRow, ...]:
+        return self._uses(lambda leaf: digest in leaf.waivers)
+
+    def _uses(self, rests_on: Callable[[leaves.Decision], bool]) -> tuple[UseRow, ...]:
         uses = []
         for index, leaf in self.all():
-            if isinstance(leaf, leaves.Decision) and leaf.verdict == "allow" and digest in leaf.waivers:
+            if isinstance(leaf, leaves.Decision) and leaf.verdict == "allow" and rests_on(leaf):
                 outcome = self.outcome(index)
                 status = None if outcome is None else outcome.status
-                uses.append(
-                    WaiverUseRow(index, leaf.subjects, leaf.environment, leaf.policy.digest, leaf.evidence, status)
-                )
+                uses.append(UseRow(index, leaf.subjects, leaf.environment, leaf.policy.digest, leaf.evidence, status))
         return tuple(uses)
 
     def deployment(self, identifier: str) -> int | None:
@@ -334,6 +339,74 @@ class FakeLedger:
             for repository, _ in read_sources(self.documents[row.facts].data)
         }
         return tuple(sorted(found))
+
+    def hold(self, request_id: str) -> HoldRow | None:
+        return next((row for row in self.holds() if row.request_id == request_id), None)
+
+    def newest_hold(self, policy: str, environment: str, sha256: str) -> HoldRow | None:
+        of = (policy, environment, sha256)
+        found = [row for row in self.holds() if (row.policy, row.environment, row.sha256) == of]
+        return found[-1] if found else None
+
+    def holds(self) -> list[HoldRow]:
+        every = [(index, leaf) for index, leaf in self.all() if isinstance(leaf, leaves.Decision)]
+
+        def of(leaf: leaves.Decision) -> tuple[str, str, str]:
+            return (leaf.policy.name, leaf.environment, leaf.first)
+
+        return [
+            HoldRow(
+                index,
+                leaf.request,
+                parse_time(leaf.time, what="time"),
+                leaf.principal,
+                leaf.first,
+                leaf.environment,
+                leaf.policy.name,
+                leaf.policy.digest,
+                leaf.cited,
+                leaf.answers,
+                any(at > index and of(each) == of(leaf) and each.verdict == "allow" for at, each in every),
+                any(at > index and of(each) == of(leaf) and each.cited for at, each in every),
+            )
+            for index, leaf in every
+            if leaf.cited
+        ]
+
+    def approvals(self) -> list[ApprovalRow]:
+        revoked = {
+            leaf.approval: ApprovalRevocationRow(index, leaf.reason, leaf.principal, parse_time(leaf.time, what="time"))
+            for index, leaf in self.all()
+            if isinstance(leaf, ApprovalRevocationLeaf)
+        }
+        return [
+            ApprovalRow(
+                index,
+                leaf.verb,
+                leaf.digest,
+                leaf.envelope,
+                leaf.kid,
+                leaf.decision,
+                leaf.person,
+                leaf.groups,
+                leaf.answers,
+                parse_time(leaf.at, what="time"),
+                leaf.principal,
+                self.documents[leaf.digest].data,
+                revoked.get(leaf.digest),
+            )
+            for index, leaf in self.all()
+            if isinstance(leaf, ApprovalLeaf)
+        ]
+
+    def approvals_of(self, hold: int) -> tuple[ApprovalRow, ...]:
+        return tuple(row for row in self.approvals() if row.hold == hold)
+
+    def approval(self, digest: str) -> ApprovalRow | None:
+        return next((row for row in self.approvals() if row.digest == digest), None)
+
+    def approval_uses(self, digest: str) -> tuple[UseRow, ...]:
+        return self._uses(lambda leaf: digest in leaf.approvals)
 
     def key_use(self) -> Mapping[str, int]:
         uses: Counter[str] = Counter()

@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from signer.db import tables
 from signer.errors import Malformed
+from signer.ledger.approval_leaves import ApprovalLeaf
 from signer.ledger.leaves import Decision, WaiverLeaf
 from signer.ledger.projections import rebuild
 from signer.ledger.sequencer import Sequencer
@@ -116,6 +117,49 @@ def test_a_waiver_is_found_with_its_end_and_each_allow_that_rests_on_it(world: W
     (use,) = world.reader.waiver_uses(one)
     assert (use.decision, use.subjects, use.status) == (first, allowed[0].leaf.subjects, "failed")
     assert world.reader.waiver_uses("ab" * 32) == ()
+
+
+def test_a_hold_is_found_with_what_was_said_of_it_and_how_it_ended(world: World, sequencer: Sequencer) -> None:
+    first, other, again = (
+        world.decision(verdict="hold", environment=environment)
+        for environment in ("production", "staging", "production")
+    )
+    at = sequencer.append([first]).first
+    assert isinstance(first.leaf, Decision)
+    said = [world.approval(first, at, "one"), world.approval(first, at, "two", signed=False)]
+    sequencer.append(said)
+    one, two = (each.leaf.digest for each in said if isinstance(each.leaf, ApprovalLeaf))
+    sequencer.append([world.approval_revocation(one, "first"), world.approval_revocation(one, "again")])
+    held = world.reader.newest_hold("demo", "production", "a" * 64)
+    assert held == world.reader.hold(first.leaf.request)
+    assert held is not None
+    assert (held.leaf, held.cited, held.closed, held.superseded) == (at, "f" * 64, False, False)
+    rows = world.reader.approvals_of(at)
+    assert [(row.digest, row.kid, row.groups, row.statement) for row in rows] == [
+        (one, "kid", ("release-managers", "sre"), b"statement one"),
+        (two, "", ("release-managers", "sre"), b"statement two"),
+    ]
+    assert rows[0].revocation is not None
+    assert (rows[0].revocation.reason, rows[1].revocation) == ("first", None)
+    assert world.reader.approval(two) == rows[1]
+    # Another environment neither closes nor supersedes it; its own release closes it, another hold supersedes it.
+    sequencer.append([other, world.decision(environment="staging")])
+    assert world.reader.hold(first.leaf.request) == held
+    allowed = world.decision(environment="production", approvals=[two])
+    place = sequencer.append([allowed]).first
+    assert isinstance(allowed.leaf, Decision)
+    sequencer.append([world.outcome(place, allowed.leaf.request, status="failed"), again])
+    over = world.reader.hold(first.leaf.request)
+    assert over is not None
+    assert (over.closed, over.superseded) == (True, True)
+    (use,) = world.reader.approval_uses(two)
+    assert (use.decision, use.environment, use.status) == (place, "production", "failed")
+    assert world.reader.approval_uses(one) == ()
+    listed = world.reader.holds(environment="production")
+    assert [row.superseded for row in listed] == [False, True]
+    assert [row.leaf for row in world.reader.holds(before=listed[0].leaf, limit=1)] == [
+        row.leaf for row in world.reader.holds(environment="staging")
+    ]
 
 
 def test_what_a_policy_in_shadow_said_is_counted(world: World, sequencer: Sequencer) -> None:

@@ -21,6 +21,7 @@ from signer.db.engine import open_engine
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.rfc3339 import format_time
 from signer.formats.shadow_results import Flip, ShadowResult, encode_results
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.documents import StoredDocument
 from signer.ledger.gate import genesis, ledger_vkey, open_ledger
 from signer.ledger.guard import Guard
@@ -140,6 +141,7 @@ class World:
         evidence: Sequence[StoredDocument] = (),
         idempotency: tuple[str, str] | None = None,
         waivers: Sequence[str] = (),
+        approvals: Sequence[str] = (),
         shadow: Sequence[tuple[str, str]] = (),
     ) -> Entry:
         described = {
@@ -181,6 +183,9 @@ class World:
             count=len(subjects),
             idempotency=None if idempotency is None else IdempotencyEntry(key=idempotency[0], body=idempotency[1]),
             waivers=tuple(waivers) if verdict == "allow" else (),
+            approvals=tuple(approvals) if verdict == "allow" else (),
+            cited="f" * 64 if verdict == "hold" and len(subjects) == 1 else "",
+            answers="a" * 64 if verdict == "hold" and len(subjects) == 1 else "",
         )
         return Entry(leaf, (*documents, *evidence))
 
@@ -221,6 +226,40 @@ class World:
 
     def waiver_end(self, digest: str, reason: str = "mended") -> Entry:
         return Entry(WaiverEndLeaf(time=self.time(), waiver=digest, reason=reason, principal="person:2"))
+
+    def approval(self, hold: Entry, at: int, name: str = "an approval", *, signed: bool = True) -> Entry:
+        """What somebody says of the hold whose leaf stands at `at`."""
+        held = hold.leaf
+        assert isinstance(held, Decision)
+        documents = [StoredDocument.of(f"statement {name}".encode())]
+        if signed:
+            documents.append(StoredDocument.of(f"envelope {name}".encode()))
+        leaf = ApprovalLeaf(
+            time=self.time(),
+            verb="approve",
+            digest=documents[0].digest,
+            envelope=documents[1].digest if signed else "",
+            kid="kid" if signed else "",
+            hold=held.request,
+            decision=at,
+            sha256=held.first,
+            environment=held.environment,
+            policy=held.policy.name,
+            policy_digest=held.policy.digest,
+            cited=held.cited,
+            answers=held.answers,
+            person="person:1",
+            groups=("release-managers", "sre"),
+            at=self.time(),
+            principal="person:1",
+        )
+        return Entry(leaf, tuple(documents))
+
+    def approval_revocation(self, digest: str, reason: str = "a mistake") -> Entry:
+        leaf = ApprovalRevocationLeaf(
+            time=self.time(), approval=digest, envelope="", reason=reason, principal="person:1"
+        )
+        return Entry(leaf)
 
     def shadow(self, *decisions: int, flip: Flip = "deny", rule: str = "VUL-1") -> Entry:
         results = [
@@ -353,6 +392,8 @@ class History:
         self._halts: list[int] = []
         self._versions = 0
         self._waivers: list[str] = []
+        self._held: list[tuple[int, Entry]] = []
+        self._approvals: list[str] = []
         self._shadowed: set[int] = set()
 
     def append(self, sequencer: Sequencer, *, times: int) -> None:
@@ -362,12 +403,17 @@ class History:
             + [self.evidence, self.shadow, self.halt, self.resume, self.document, self.key, self.refusal]
         )
         kinds += [self.waiver, self.waiver_end, self.deployment, self.revocation]
+        kinds += [self.waiver, self.waiver_end, self.hold, self.approval, self.approval, self.approval_revocation]
         for _ in range(times):
             entries = [self._rng.choice(kinds)() for _ in range(self._rng.choice([1, 1, 2, 3, 9]))]
             batch = sequencer.append(entries)
             for index, each in enumerate(entries, start=batch.first):
                 if isinstance(each.leaf, Decision) and each.leaf.verdict == "allow":
                     self._open.append((index, each.leaf.request))
+                if isinstance(each.leaf, Decision) and each.leaf.cited:
+                    self._held.append((index, each))
+                if isinstance(each.leaf, ApprovalLeaf):
+                    self._approvals.append(each.leaf.digest)
                 if isinstance(each.leaf, HaltLeaf):
                     self._halts.append(index)
                 if isinstance(each.leaf, WaiverLeaf):
@@ -382,6 +428,7 @@ class History:
             source=(rng.choice([None, "github.com/acme/shop"]), rng.choice([None, f"{rng.randrange(4):040x}"])),
             evidence=[self._world.evidence_document(f"envelope {rng.randrange(9)}") for _ in range(rng.randrange(3))],
             waivers=rng.sample(self._waivers, min(len(self._waivers), rng.randrange(3))),
+            approvals=rng.sample(self._approvals, min(len(self._approvals), rng.randrange(3))),
             idempotency=rng.choice([None, (f"{rng.randrange(4):064x}", f"{rng.randrange(2):064x}")]),
             shadow=rng.choice([(), (), (("VUL-1", "fail"), ("SBM-1", "pass"))]),
         )
@@ -398,6 +445,19 @@ class History:
 
     def waiver(self) -> Entry:
         return self._world.waiver(str(self._rng.random()))
+
+    def hold(self) -> Entry:
+        return self._world.decision(verdict="hold", subjects=[f"{self._rng.randrange(3):064x}"])
+
+    def approval(self) -> Entry:
+        if not self._held:
+            return self.hold()
+        index, hold = self._rng.choice(self._held)
+        return self._world.approval(hold, index, str(self._rng.random()), signed=self._rng.random() > 0.3)
+
+    def approval_revocation(self) -> Entry:
+        known = self._approvals
+        return self._world.approval_revocation(self._rng.choice(known)) if known else self.approval()
 
     def waiver_end(self) -> Entry:
         return self._world.waiver_end(self._rng.choice(self._waivers)) if self._waivers else self.waiver()

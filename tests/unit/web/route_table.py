@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests import approvals
 from tests.unit.web.world import ACCESS, World, encoded, item, render_policy
 from tests.waivers import signed, waiver
 
@@ -24,7 +25,7 @@ class Guard:
     who: str
     listeners: str = "callers"
     path: str = ""
-    """The path of the good request; that of the route when empty. `{request}` and `{sha256}` name what is kept."""
+    """Of the good request; that of the route when empty. `{request}`, `{sha256}` and `{hold}` name what is kept."""
     body: Callable[[World], Mapping[str, Any]] = lambda _world: {}
     octets: bytes = b""
     """The body, where it is not JSON."""
@@ -44,11 +45,13 @@ TABLE: Mapping[str, Guard] = {
     "GET /tile/<string:level>/<path:number>": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /tile/entries/<path:number>": Guard(who="read audit", path="/tile/entries/000.p/2"),
     "GET /v1/access": Guard(who="policy audit"),
+    "GET /v1/approvals": Guard(who=KNOWN),
     "GET /v1/decisions": Guard(who=KNOWN),
     "GET /v1/decisions/<string:request>": Guard(who="read audit", path="/v1/decisions/{request}"),
     "GET /v1/decisions/records": Guard(who="audit", path="/v1/decisions/records?policy=demo"),
     "GET /v1/deployments": Guard(who=KNOWN),
     "GET /v1/evidence/<string:sha256>": Guard(who="read audit", path="/v1/evidence/{sha256}"),
+    "GET /v1/holds/<string:request>": Guard(who="approve read audit sign", path="/v1/holds/{hold}"),
     "GET /v1/keys": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/keys/<string:kid>.pem": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/policies": Guard(who=KNOWN),
@@ -59,6 +62,10 @@ TABLE: Mapping[str, Guard] = {
     "GET /v1/waivers": Guard(who=KNOWN),
     "POST /v1/access": Guard(
         who="policy", body=lambda _world: {"document": encoded(ACCESS.encode()), "signatures": [encoded(b"{}")]}
+    ),
+    "POST /v1/approvals": Guard(who="approve", body=lambda _world: {"approval": encoded(approvals.an_approval())}),
+    "POST /v1/approvals/<string:digest>/revoke": Guard(
+        who="approve", path=f"/v1/approvals/{'ab' * 32}/revoke", body=lambda _world: {"reason": "a mistake"}
     ),
     "POST /v1/checks": Guard(who="check", body=lambda world: world.body()),
     "POST /v1/deployments": Guard(

@@ -21,7 +21,16 @@ ROUTES = {route for route, guard in TABLE.items() if "callers" in guard.listener
 PUBLIC = {route for route, guard in TABLE.items() if "public" in guard.listeners}
 OPERATIONS = {route for route, guard in TABLE.items() if "operations" in guard.listeners}
 KEPT = b"a build log"
-ACTS = ("/v1/access", "/v1/policies", "/v1/waivers", "/v1/waivers/<string:digest>/end")
+HELD = "ab" * 16
+"""Request id of a hold."""
+ACTS = (
+    "/v1/access",
+    "/v1/approvals",
+    "/v1/approvals/<string:digest>/revoke",
+    "/v1/policies",
+    "/v1/waivers",
+    "/v1/waivers/<string:digest>/end",
+)
 """What the custodian of these tests answers with the leaf that it is told to."""
 GRANTED = {route: guard for route, guard in TABLE.items() if guard.who not in (EVERYBODY, KNOWN)}
 
@@ -91,6 +100,7 @@ def matrix_world(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> World:
     assert world.client().post("/v1/signatures", json=world.body()).status_code == 200
     kept = world.client().post("/v1/evidence", json={"policy": "demo", "evidence": [document(KEPT)]})
     assert kept.status_code == 201
+    world.hold(HELD)
     return world
 
 
@@ -98,8 +108,8 @@ def matrix_world(tmp_path_factory: pytest.TempPathFactory, keys: Keys) -> World:
 def test_a_route_takes_the_actions_of_the_table_and_no_other(matrix_world: World, route: str) -> None:
     world, guard = matrix_world, GRANTED[route]
     method, _, rule = route.partition(" ")
-    request = world.application.reader.decisions(limit=1)[0].request_id
-    path = (guard.path or rule).format(request=request, sha256=sha256_hex(KEPT))
+    request = world.application.reader.decisions(verdict="allow", limit=1)[0].request_id
+    path = (guard.path or rule).format(request=request, sha256=sha256_hex(KEPT), hold=HELD)
     reached = set()
     for action in (*ACTIONS, "idle"):
         world.san = f"spiffe://dev.invalid/robot/{action}"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,7 +78,7 @@ from signer.formats.strict_base64 import encode_base64
 from signer.ledger.documents import StoredDocument
 from signer.ledger.gate import genesis, ledger_vkey, open_ledger
 from signer.ledger.guard import Guard
-from signer.ledger.leaves import Activation, Decision, Evidence, Genesis, Key, PolicyRef
+from signer.ledger.leaves import Activation, Decision, Evidence, Genesis, Key, PolicyRef, decode_leaf
 from signer.ledger.reader import Reader
 from signer.ledger.sequencer import Entry, Sequencer
 from signer.ledger.store import DocumentStore, Intake
@@ -304,6 +305,15 @@ class World:
 
     def client(self) -> FlaskClient:
         return self.app.test_client()
+
+    def hold(self, request: str = "ab" * 16) -> Decision:
+        """A hold on what the last decision was made of."""
+        row = self.application.reader.decisions(limit=1)[0]
+        leaf = decode_leaf(self.application.reader.leaf(row.leaf))
+        assert isinstance(leaf, Decision)
+        held = msgspec.structs.replace(leaf, request=request, verdict="hold", cited="2" * 64, answers="3" * 64)
+        self.sequencer.append([Entry(held)])
+        return held
 
     def activate(self, document: str, name: str, version: int, data: bytes) -> None:
         leaf = Activation(
