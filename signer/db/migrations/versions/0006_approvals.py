@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["leaf"], ["decision.leaf"], name="fk_hold_leaf"),
         sa.PrimaryKeyConstraint("leaf", name="pk_hold"),
     )
-    op.create_index("ix_hold_sha256", "hold", ["sha256", "environment", "policy", "leaf"])
+    op.create_index("ix_hold_sha256_environment_policy_leaf", "hold", ["sha256", "environment", "policy", "leaf"])
     op.create_table(
         "approval",
         sa.Column("leaf", _INDEX, autoincrement=False, nullable=False),
