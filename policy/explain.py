@@ -10,7 +10,7 @@ from typing import Any, Final
 from policy.document import Policy
 from policy.patterns import compiled
 from policy.rule import Rule
-from policy.sense import covers_pattern, written
+from policy.sense import covers_pattern
 from policy.wording import moment
 
 WAIVABLE: Final = " Two people may waive it."
@@ -63,7 +63,7 @@ def heading(policy: Policy, environment: str) -> str:
     gating = sum(rule.mode == "enforce" for rule in stage.rules)
     shadowed = len(stage.rules) - gating
     return (
-        f"{policy.name} v{policy.version} signs for {stage.name} with the key {stage.key} ({written(stage.formats)}) "
+        f"{policy.name} v{policy.version} signs for {stage.name} with the key {stage.key} ({', '.join(stage.formats)}) "
         f"when all of {gating} rules pass{f'; {shadowed} more in shadow' if shadowed else ''}."
     )
 

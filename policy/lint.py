@@ -34,14 +34,16 @@ class Remark:
     remedy: str
 
 
-def lint(policy: Policy, *, now: datetime, covered: Iterable[Coverage] | None) -> tuple[Remark, ...]:
-    """Every remark; `covered` is the coverage by the tests beside the policy, None when there are none."""
+def lint(policy: Policy, *, now: datetime, covered: Iterable[Coverage] | None, failed: int = 0) -> tuple[Remark, ...]:
+    """Every remark; `covered` is the coverage by the tests beside the policy, None when there are none; `failed` says
+    how many of their trials did not end as expected.
+    """
     return (
         *_expiry(policy, now),
         *_trust(policy),
         *_rules(policy, now),
         *_limits(policy),
-        *_untested(policy, covered),
+        *(_failing(failed) if failed else _untested(policy, covered)),
     )
 
 
@@ -133,6 +135,16 @@ def _hopeless(policy: Policy, rule: Rule) -> str:
     ):
         return "no trusted builder signs as a workload"
     return ""
+
+
+def _failing(count: int) -> Iterator[Remark]:
+    # What such a trial covers nobody can say.
+    yield Remark(
+        severity="error",
+        path="tests",
+        what=f"{count} trial{'' if count == 1 else 's'} beside the policy did not end as expected",
+        remedy="correct the policy or the trials: `signer policy test` shows them",
+    )
 
 
 def _untested(policy: Policy, covered: Iterable[Coverage] | None) -> Iterator[Remark]:

@@ -110,8 +110,8 @@ def refusal(watched: Watched, demand: Promotion, *, acknowledged: Collection[str
     if watched.decisions < demand.decisions or watched.since is None or now - watched.since < demand.period:
         return Refusal(
             "promotion-too-early",
-            f"{watched.what} was watched in shadow over {watched.decisions} decisions and {age}; the policy in force "
-            f"demands {demand.decisions} decisions and {span(demand.period)}",
+            f"{watched.what} was watched in shadow over {_decisions(watched.decisions)} and {age}; the policy in force "
+            f"demands {_decisions(demand.decisions)} and {span(demand.period)}",
             "leave it in shadow, or activate a version whose `promotion` demands less",
         )
     names = sorted(name for name, count in watched.flips.items() if count and name not in acknowledged)
@@ -119,8 +119,12 @@ def refusal(watched: Watched, demand: Promotion, *, acknowledged: Collection[str
         count = sum(watched.flips[name] for name in names)
         return Refusal(
             "flips-unacknowledged",
-            f"{watched.what} would have turned {count} decisions, by {listed(names)}",
+            f"{watched.what} would have turned {_decisions(count)}, by {listed(names)}",
             "look at them with `signer policy shadow`; when they are meant: "
             + " ".join(f"--acknowledge {name}" for name in names),
         )
     return None
+
+
+def _decisions(count: int) -> str:
+    return f"{count} decision{'' if count == 1 else 's'}"

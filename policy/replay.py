@@ -64,9 +64,10 @@ class Replayed:
     """As the provenance names it; empty when none does."""
     ending: Ending
     rules: tuple[str, ...]
-    """deny-to-allow: the rules that stopped it then; else those that stop it now."""
+    """deny-to-allow: the rules that stopped it then; other-reasons: those that stop it for another reason, none where
+    fewer do; else those that stop it now."""
     findings: tuple[Finding, ...]
-    """What the developer would have read: the findings that stop it now."""
+    """What the developer would have read: the findings of these rules."""
     missing: str = ""
     """Why it cannot be replayed."""
 
@@ -90,6 +91,10 @@ def replay(draft: Policy, recorded: Recorded, *, now: datetime | None = None) ->
     else:
         same = recorded.decision.verdict is decision.verdict and _reasons(stopped_then) == _reasons(stops_now)
         ending = Ending.SAME if same else Ending.REASONS
+    if ending is Ending.REASONS:
+        # What stood in the way before stands there still, and nobody has to read it again.
+        known = _reasons(stopped_then)
+        stops_now = tuple(finding for finding in stops_now if not _reasons((finding,)) <= known)
     named = stopped_then if ending is Ending.ALLOWED else stops_now
     return Replayed(
         leaf=recorded.leaf,

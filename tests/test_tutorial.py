@@ -20,6 +20,9 @@ TUTORIAL = ROOT / "docs" / "tutorial" / "first-signature.md"
 HOW_TO = ROOT / "docs" / "how-to"
 PAGES = (
     TUTORIAL,
+    TUTORIAL.with_name("first-policy.md"),
+    HOW_TO / "onboard-a-repository.md",
+    HOW_TO / "climb-to-strong.md",
     HOW_TO / "write-a-policy.md",
     HOW_TO / "test-and-replay-a-policy.md",
     HOW_TO / "roll-out-a-policy.md",

@@ -54,6 +54,7 @@ def render(
     build_types: Sequence[str] = BUILD_TYPES,
     parameters: Sequence[str] = PARAMETERS,
     expires: datetime | None = None,
+    version: int = 1,
     stages: Stages | None = None,
 ) -> bytes:
     """A policy document (YAML) of the given level; keys are PEM. Raises PolicyError for values that make none.
@@ -65,6 +66,7 @@ def render(
         template_of(f"{level}.yaml")
         .substitute(
             name=as_name(name),
+            version=version,
             owner=quoted(owner),
             expires="" if expires is None else f", expires: {moment(expires)}",
             builder_id=quoted(builder_id),

@@ -122,13 +122,23 @@ def table(report: Report) -> str:
 def _troubles(report: Report) -> Iterator[str]:
     yield ""
     for suite, every in report.suites:
-        for ran in every:
-            for fault in ran.faults:
-                yield f"FAILED    {suite.name}: {ran.trial.name}: {fault}"
-    for each in report.uncovered:
+        for fault, names in _together(every).items():
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            yield f"FAILED    {suite.name}: {names[0]}{more}: {fault}"
+    # A trial that failed pins down nothing, so what it covers is told when it passes.
+    for each in () if report.failed else report.uncovered:
         yield f"UNCOVERED {each.rule}: no trial expects {', '.join(each.missing)}"
     for mutant in report.survivors:
         yield f"SURVIVED  {mutant.rule}: {mutant.what}"
+
+
+def _together(every: Sequence[Ran]) -> dict[str, list[str]]:
+    """The trials of each fault: one mistake in a policy often fails many of them in the same way."""
+    found: dict[str, list[str]] = {}
+    for ran in every:
+        for fault in ran.faults:
+            found.setdefault(fault, []).append(ran.trial.name)
+    return found
 
 
 def markdown(report: Report) -> str:

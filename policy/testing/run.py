@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 
-from policy.decision import Decision, Finding, Outcome
+from policy.decision import Decision, Finding, Outcome, Verdict
 from policy.document import Policy
 from policy.engine import evaluate
 from policy.rule import Rule
@@ -100,11 +100,14 @@ def _covered(rule: Rule, pinned: AbstractSet[tuple[str, str]]) -> Coverage:
 def _faults(trial: Trial, decision: Decision) -> Iterator[str]:
     if decision.verdict is not trial.expect:
         yield f"expected {trial.expect}, got {decision.verdict}: {_summary(decision.findings)}"
-    if trial.rules is not None:
+    # Where the release was to be allowed, that fault has named every rule that stopped it.
+    if trial.rules is not None and not (trial.expect is Verdict.ALLOW and decision.verdict is not Verdict.ALLOW):
         found = outcomes(decision)
         for name in dict.fromkeys((*found, *trial.rules)):
             wanted = trial.rules.get(name, Outcome.PASS)
-            if found.get(name) is not wanted and not (wanted is Outcome.SHADOW and _shadowed(decision.of(name))):
+            if _shadowed(decision.of(name)) and (wanted is Outcome.SHADOW or name not in trial.rules):
+                continue  # it gates nothing, so only a trial that names it says how it ends
+            if found.get(name) is not wanted:
                 told = _summary([finding for finding in decision.of(name) if finding.outcome is not Outcome.PASS])
                 yield f"expected {name} to end as {wanted}, got {found.get(name, 'no finding')}: {told}"
     spoken = "\n".join(

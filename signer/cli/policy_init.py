@@ -25,22 +25,23 @@ Examples:
     --builder-id https://github.com/acme/builder/.github/workflows/build.yml@refs/tags/v1 \\
     --builder-key builder.pub \\
     --source-key source.pub --source-verifier https://ci.example/source --out shop.yaml
-  signer policy init --level strong --name shop --repository "github.com/acme/*" \\
-    --builder-id https://ci.example/hardened --builder-key builder.pub --scanner-key scanner.pub \\
-    --source-key source.pub --source-verifier https://ci.example/source --out shop.yaml
+  signer policy init --level better --production --approvers sre …
 """
 
 
 @click.command(epilog=EPILOG)
 @click.option("--level", type=click.Choice(get_args(Level)), required=True, help="How much to demand.")
 @click.option("--name", required=True, help="Name of the policy, as requests will say it.")
+@click.option(
+    "--version", metavar="N", type=click.IntRange(min=1), default=1, help="Newer than the one in force; 1 without it."
+)
 @click.option("--owner", default="security", show_default=True, help="Who answers for the policy.")
 @click.option("--repository", required=True, help="Accepted repository, a pattern without scheme.")
 @click.option("--environment", default="release", show_default=True, help="Environment that it signs for.")
 @click.option("--key", default="release", show_default=True, help="Name of the signing key.")
-@click.option("--production", is_flag=True, help="Add the environments staging and production, and what they need.")
-@click.option("--approvers", metavar="GROUP", help="Who approves for production: a group; approvers without it.")
-@click.option("--production-key", metavar="NAME", help="Name of the key for production; production without it.")
+@click.option("--production", is_flag=True, help="Add staging and production, after the release.")
+@click.option("--approvers", metavar="GROUP", help="Who approves; the group approvers without it.")
+@click.option("--production-key", metavar="NAME", help="Key of production; production without it.")
 @click.option("--builder-id", required=True, help="builder.id of the provenance.")
 @click.option("--builder-key", type=READABLE, required=True, help="PEM public key of the builder.")
 @click.option("--scanner-key", type=READABLE, help="PEM public key of the scanner (better and strong).")
@@ -61,6 +62,7 @@ def init(
     parameters: Sequence[str],
     out: Path,
     name: str,
+    version: int,
     owner: str,
     repository: str,
     environment: str,
@@ -70,11 +72,7 @@ def init(
     approvers: str | None,
     production_key: str | None,
 ) -> Result:
-    """Write a working policy of one level, with its tests beside it. It expires in a year: review it by then.
-
-    With --production the same digest goes on: to staging after the release, and to production after a time in staging
-    and with people's approval.
-    """
+    """Write a working policy of one level, with its tests beside it. It expires in a year: review it by then."""
     if level != "minimum" and scanner_key is None:
         raise click.UsageError(f"level {level} needs --scanner-key")
     if not production and (approvers or production_key):
@@ -90,6 +88,7 @@ def init(
         document = render(
             level,
             name=name,
+            version=version,
             owner=owner,
             builder_id=builder_id,
             builder_key=_pem(builder_key),

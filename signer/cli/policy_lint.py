@@ -26,12 +26,17 @@ def lint(*, document: Path, tests: Sequence[Path], strict: bool) -> Result:
     """Find mistakes in a policy: 2 for one that breaks the schema, 3 for an error, 0 with warnings alone.
 
     Remarks: expired or expiring within 30 days, trust that nobody needs, rules that no environment requires or that
-    can never pass, rules without tests.
+    can never pass, rules without tests, tests that fail.
     """
     file = read_policy_file(document)
     suites = suites_of(file, tests)
-    covered = coverage(file.policy, [ran for suite in suites for ran in run(file.policy, suite.trials)])
-    remarks = remarks_of(file.policy, now=datetime.now(UTC), covered=covered if suites else None)
+    ran = [each for suite in suites for each in run(file.policy, suite.trials)]
+    remarks = remarks_of(
+        file.policy,
+        now=datetime.now(UTC),
+        covered=coverage(file.policy, ran) if suites else None,
+        failed=sum(bool(each.faults) for each in ran),
+    )
     bad = [remark for remark in remarks if strict or remark.severity == "error"]
     count = f"{len(remarks)} remark{'' if len(remarks) == 1 else 's'}" if remarks else "no remarks"
     return Result(

@@ -210,6 +210,8 @@ def _lines(found: Replayed) -> Iterator[str]:
     if found.missing:
         yield clean(f"    missing: {found.missing}")
         return
+    if found.ending is Ending.REASONS and not found.findings:
+        yield "    fewer rules stop it"
     for finding in found.findings:
         yield clean(f"    {finding.rule} {finding.title}")
         yield clean(f"      required  {finding.required}")

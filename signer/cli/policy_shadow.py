@@ -34,7 +34,8 @@ def _lines(answer: Mapping[str, Any]) -> Iterator[str]:
     for what, each in _watched(answer):
         since = f" since {each['since']}" if each.get("since") else ""
         day = f", in force from {each['effective_on']}" if each.get("effective_on") else ""
-        yield clean(f"{what}: {each.get('decisions', 0)} decisions{since}{day}")
+        count = each.get("decisions", 0)
+        yield clean(f"{what}: {count} decision{'' if count == 1 else 's'}{since}{day}")
         for rule, count in _mapping(each.get("flips")).items():
             yield f"  {colour(clean(str(count)), 'red')} {clean(f'would have been turned by {rule}')}"
         if each.get("waits"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from policy.decision import Finding
 from signer.cli.denial import short
 from signer.cli.options import (
     FILE,
@@ -23,6 +24,7 @@ from signer.cli.options import (
     write_file,
 )
 from signer.cli.output import Result, clean, colour, mode_option
+from signer.cli.shadowed import shadowed
 from signer.client.request import evidence_of_file, signing_request
 from signer.domain.subject import Subject
 from signer.errors import Malformed
@@ -83,7 +85,7 @@ def sign(
     trust_data = None if trust_path is None else read_file(Path(trust_path), limit=MAX_TRUST)
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
     answer = client_of(settings).sign(request, idempotency_key=idempotency_key or secrets.token_hex(16))
-    parsed, first = _receipt(answer)
+    parsed, first, later = _receipt(answer)
     allow_dev = ""
     if trust_data is None:
         _require_same_subjects(first, wanted)
@@ -102,20 +104,23 @@ def sign(
     if bundle is not None:
         write_file(bundle, first.bundle)
     verify = None if bundle is None else f"signer verify {allow_dev}--trust {trust_path or 'TRUST'} --bundle {bundle}"
-    return _result(parsed, wanted, bundle=bundle, receipt=receipt, verified=trust_data is not None, verify=verify)
+    return _result(
+        parsed, wanted, later=later, bundle=bundle, receipt=receipt, verified=trust_data is not None, verify=verify
+    )
 
 
-def _receipt(answer: bytes) -> tuple[Receipt, ReceiptBundle]:
-    """The receipt in an answer and the bundle that `--bundle` keeps."""
+def _receipt(answer: bytes) -> tuple[Receipt, ReceiptBundle, tuple[Finding, ...]]:
+    """The receipt in an answer, the bundle that `--bundle` keeps, and what is in shadow."""
     from signer.client.http import answer_malformed  # noqa: PLC0415 - loads the HTTP library
 
     try:
         parsed = parse_receipt(answer)
+        later = shadowed(parsed)
     except Malformed as fault:
         raise answer_malformed(fault) from None
     for entry in parsed.bundles:
         if entry.format == "vsa":
-            return parsed, entry
+            return parsed, entry, later
     raise answer_malformed(Malformed("malformed-receipt", "the receipt holds no bundle"))
 
 
@@ -132,6 +137,7 @@ def _result(
     parsed: Receipt,
     wanted: Sequence[Subject],
     *,
+    later: Sequence[Finding],
     bundle: Path | None,
     receipt: Path | None,
     verified: bool,
@@ -153,6 +159,7 @@ def _result(
     lines += [f" {name:<8} {path}" for name, path in (("bundle", bundle), ("receipt", receipt)) if path is not None]
     if bundle is None and receipt is None:
         lines.append(" nothing was kept: pass --bundle FILE and --receipt FILE")
+    lines += [f" {colour('i', 'yellow')} {clean(each.rule)}  {clean(each.title)}" for each in later]
     if verify is not None:
         lines += [f" next     {verify} \\", f"            --subject sha256:{wanted[0].sha256}"]
     return Result(
@@ -166,6 +173,7 @@ def _result(
             "outcome_leaf": parsed.outcome.index,
             "bundle": None if bundle is None else str(bundle),
             "receipt": None if receipt is None else str(receipt),
+            "shadow": [{"rule": each.rule, "would": each.would, "title": each.title} for each in later],
             "verified": verified,
         },
         story="\n".join(lines),

@@ -39,6 +39,13 @@ def render_todo(document: Mapping[str, Any], *, paint: Paint) -> str:
         group = [finding for finding in findings if finding.get("outcome") == outcome]
         if group:
             lines += ["", f" to do    {_HEADINGS[outcome]}", *(line for finding in group for line in _item(finding))]
+    later = [finding for finding in findings if finding.get("outcome") == "shadow" and finding.get("would") in BLOCKING]
+    if later:
+        lines += [
+            "",
+            " later    what would stop it once the rule is in force",
+            *(x for each in later for x in _item(each)),
+        ]
     done = dict.fromkeys(_text(finding, "rule") for finding in findings if finding.get("outcome") == "pass")
     if done:
         lines += ["", f" done     {clean(', '.join(done))}"]

@@ -97,6 +97,7 @@ def test_a_policy_without_an_end_is_no_remark() -> None:
 
 def test_remarks_on_missing_tests() -> None:
     assert remarks(covered=None) == ["warning tests: no tests stand beside the policy"]
+    assert remarks(covered=(), failed=2) == ["error tests: 2 trials beside the policy did not end as expected"]
     half = Coverage(rule="VUL-1", passes=True, fails=False, absent=True)
     assert remarks(covered=(half,)) == ["warning rules.VUL-1: no trial expects fail of demo's rule"]
 
@@ -114,5 +115,5 @@ def test_explains_every_rule_of_an_environment_with_its_patterns() -> None:
     assert refs.text.startswith("Source repository and ref: repository github.com/acme/shop; ref ")
     assert refs.patterns == (("refs/tags/v*", "^refs/tags/v[^/]*$"),)
     assert (
-        heading(policy, "staging") == "demo v1 signs for staging with the key staging ([vsa]) when all of 1 rules pass."
+        heading(policy, "staging") == "demo v1 signs for staging with the key staging (vsa) when all of 1 rules pass."
     )

@@ -116,7 +116,7 @@ CASES: dict[str, tuple[tuple[Item, ...], Callable[[Value], object], Ending, tupl
         without(type(ran())),
         lambda v: v["rules"][6].update(minComponents=43),
         Ending.REASONS,
-        ("TST-1", "SBM-1"),
+        ("SBM-1",),
     ),
     "the same trust under other names": (good(), rename, Ending.SAME, ()),
     "a denial under other names": (without(type(scanned())), rename, Ending.SAME, ("VUL-1",)),

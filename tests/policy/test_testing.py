@@ -385,10 +385,36 @@ def test_reports_name_what_is_wrong() -> None:
     tree = ET.fromstring(junit(found))
     failures = [case.get("name") for case in tree.iter("testcase") if case.find("failure") is not None]
     assert failures[0] == "<wrong> & ?"
-    assert "UNCOVERED VUL-1" in table(found)
+    # What a failing trial covers nobody can say: first it has to pass.
+    assert "UNCOVERED" not in table(found)
+    assert "UNCOVERED VUL-1" in table(report(GOOD))
     assert "&lt;wrong&gt;" in markdown(found)
     assert members(found)["good"] is False
     assert [each["pass"] for each in members(found)["coverage"]] == [True] * 7
+
+
+def test_one_fault_of_many_trials_is_told_once() -> None:
+    those = [{**GOOD, "name": name, "expect": "deny"} for name in ("one", "two", "three")]
+    assert table(report(*those)).count("expected deny, got allow") == 1
+    assert "FAILED    demo.test.yaml: one and 2 more: expected deny" in table(report(*those))
+
+
+def test_a_rule_in_shadow_is_compared_only_where_a_trial_names_it() -> None:
+    strict: dict[str, Any] = {
+        "id": "SBM-9",
+        "type": "sbom.present",
+        "control": "artifact",
+        "level": "better",
+        "mode": "shadow",
+    }
+    strict |= {"formats": ["spdx"], "minComponents": 1000}
+    bare = {"name": "bare", "given": {"fixture": "good", "without": ["scans"]}, "expect": "deny"}
+    unnamed = with_rule(strict, GOOD, {**bare, "rules": {"VUL-1": "unknown"}})
+    assert unnamed.failed == ()
+    named = with_rule(strict, {**bare, "rules": {"VUL-1": "unknown", "SBM-9": "fail"}})
+    assert named.failed == ()
+    wrong = with_rule(strict, {**bare, "rules": {"VUL-1": "unknown", "SBM-9": "unknown"}})
+    assert ["expected SBM-9 to end as unknown" in ran.faults[0] for ran in wrong.failed] == [True]
 
 
 def test_the_outcome_of_a_rule_is_the_worst_over_all_subjects() -> None:

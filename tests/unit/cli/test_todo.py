@@ -62,6 +62,13 @@ def test_a_check_reads_as_designed() -> None:
     assert render(decision("deny", FINDINGS, leaf=None)) == GOLDEN
 
 
+def test_what_is_in_shadow_is_told_before_it_is_in_force() -> None:
+    later = finding("SBM-2", "shadow", would="fail", remedy="the build job lists them: signer sign --evidence SBOM")
+    shown = render(decision("allow", [finding("BLD-1", "pass"), later]))
+    assert " later    what would stop it once the rule is in force\n [ ] SBM-2  the build job lists them\n" in shown
+    assert "later" not in render(decision("allow", [finding("SBM-2", "shadow", would="pass")]))
+
+
 def test_nothing_is_left_to_do_when_every_rule_passed() -> None:
     text = render(decision("allow", [finding("BLD-1", "pass")], leaf=None))
     assert text.startswith("ALLOWED")
