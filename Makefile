@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test lint faults fuzz mutants bench docs lock ready
+.PHONY: help demo dev test lint faults fuzz mutants bench docs lock ready ready-tests
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,22 +19,22 @@ demo: ready ## Show the whole story once: signed, denied, verified offline, tamp
 dev: ready ## Run an authority on this machine and leave it running (DIR=.demo/dev)
 	@$(BIN)/signer dev --dir $(DIR)
 
-test: ready ## Run every gate and every suite; run and skip counts per suite
+test: ready-tests ## Run every gate and every suite; run and skip counts per suite
 	@$(BIN)/python -m tests.suites
 
 lint: ready ## Run the gates without the suites: format, lint, types, files of deploy
 	@$(BIN)/python -m tests.suites --gates
 
-faults: ready ## Run the long form of the fault suite
+faults: ready-tests ## Run the long form of the fault suite
 	@SIGNER_TEST_FAULTS=long $(BIN)/python -m tests.suites faults
 
 fuzz: ready ## Fuzz each way in for ten minutes, two at a time (SECONDS=60 gives each a minute)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
 
-mutants: ready ## Change the code in 400 places, one at a time, and list each change that no test noticed (COUNT=40 takes fewer)
+mutants: ready-tests ## Change the code in 400 places, one at a time, and list each change that no test noticed (COUNT=40 takes fewer)
 	@$(BIN)/python -m tests.mutants --count $(or $(COUNT),400)
 
-bench: ready ## Print the reference sum S and the pipeline's ratio to it
+bench: ready-tests ## Print the reference sum S and the pipeline's ratio to it
 	@$(BIN)/python -m bench
 
 docs: ready ## Write the generated reference pages again
@@ -50,3 +50,6 @@ lock: ## Resolve requirements/*.txt again from pyproject.toml (UPGRADE=1 takes n
 
 ready:
 	@$(PYTHON) requirements/prepare.py
+
+ready-tests:
+	@$(PYTHON) requirements/prepare.py --tests

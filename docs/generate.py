@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from docs.pages import checklists, cli, device_errors, errors, http_api, leaves, metrics, settings
+from docs.pages import checklists, cli, device_errors, errors, http_api, leaves, metrics, recovery, settings
 from docs.pages.schemas import SCHEMAS
 from policy import catalogue
 
@@ -23,6 +23,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "http-api.md": http_api.render,
     "errors.md": errors.render,
     "device-errors.md": device_errors.render,
+    "recovery.md": recovery.render,
     "rules.md": catalogue.render,
     "checklists.md": checklists.render,
     "settings.md": settings.render,

@@ -21,12 +21,16 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements" / "dev.txt"
 APT_WAIT = "DPkg::Lock::Timeout=400"
+TESTS = "--tests" in sys.argv
+"""Whether the tests are to run: they build a PKCS #11 module that goes wrong on demand, and need a C compiler."""
 SOFTHSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so")
 
 
 def missing_parts() -> list[str]:
     """Names of the Debian packages whose part is not on this machine."""
+    compiler = {"gcc": shutil.which("cc") is not None, "libc6-dev": Path("/usr/include/stdio.h").exists()}
     parts = {
+        **(compiler if TESTS else {}),
         "openssl": shutil.which("openssl") is not None,
         "softhsm2": shutil.which("softhsm2-util") is not None and any(Path(path).exists() for path in SOFTHSM),
         # Debian and Ubuntu split ensurepip from Python; without it a venv has no pip.

@@ -138,8 +138,15 @@ class LiveAuthority:
         queue: int = 1024,
         token_deadline: float = 5.0,
         threshold: int = 2,
+        devices: str | None = None,
+        module: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> LiveAuthority:
-        """Genesis and documents on disk; no process yet, no key yet."""
+        """Genesis and documents on disk; no process yet, no key yet.
+
+        `devices` are settings of keys and devices instead of those of the SoftHSM token; `module` stands in front of
+        it, with its `environment`.
+        """
         now = datetime.now(UTC)
         folder = directory / "token"
         folder.mkdir(parents=True)
@@ -153,7 +160,9 @@ class LiveAuthority:
         key_file.chmod(0o600)
         config = directory / "signer.toml"
         config.write_text(
-            _settings(directory, token, workers=workers, queue=queue, token_deadline=token_deadline), "utf-8"
+            _settings(directory, queue=queue, token_deadline=token_deadline)
+            + (devices or _token(token, workers=workers, module=module, environment=environment or {})),
+            "utf-8",
         )
         settings = load_settings(config)
         authority = cls(
@@ -495,7 +504,7 @@ def subject(number: int) -> Subject:
     return Subject.of(f"shop-{number}.tar", {"sha256": sha256_hex(number.to_bytes(8))})
 
 
-def _settings(directory: Path, token: SoftToken, *, workers: int, queue: int, token_deadline: float) -> str:
+def _settings(directory: Path, *, queue: int, token_deadline: float) -> str:
     state, uid = directory / "state", os.getuid()
     return f"""\
 origin = "{ORIGIN}"
@@ -520,6 +529,12 @@ bind = "127.0.0.1:8443"
 certificate = "{directory}/server.pem"
 key = "{directory}/server.key"
 client_ca = "{directory}/ca.pem"
+"""
+
+
+def _token(token: SoftToken, *, workers: int, module: Path | None, environment: Mapping[str, str]) -> str:
+    variables = {"SOFTHSM2_CONF": str(token.configuration), **environment}
+    return f"""\
 [[keys]]
 name = "{KEY}"
 uri = "pkcs11:token={LABEL};object=release;id=%01"
@@ -532,10 +547,10 @@ purpose = "statement"
 algorithm = "ecdsa-p256-sha256"
 [[tokens]]
 label = "{LABEL}"
-module = "{token.module}"
+module = "{module or token.module}"
 pin_file = "{token.pin_file}"
 workers = {workers}
-environment = {{SOFTHSM2_CONF = "{token.configuration}"}}
+environment = {{{", ".join(f'{name} = "{value}"' for name, value in variables.items())}}}
 """
 
 

@@ -102,6 +102,8 @@ class KmsServer:
     keys: dict[str, Key] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     faults: dict[str, deque[Fault]] = field(default_factory=dict)
+    lasting: dict[str, Fault] = field(default_factory=dict)
+    """What goes wrong with every call of an operation."""
     calls: list[tuple[str, Members]] = field(default_factory=list)
     signed: int = 0
     access_keys: set[str] = field(default_factory=lambda: {ACCESS_KEY})
@@ -244,7 +246,7 @@ def kms_server() -> Iterator[KmsServer]:
             with kms.lock:
                 kms.calls.append((operation, members))
                 waiting = kms.faults.get(operation)
-                fault = waiting.popleft() if waiting else None
+                fault = waiting.popleft() if waiting else kms.lasting.get(operation)
             if kms.delay:
                 kms.closing.wait(kms.delay)
             try:

@@ -15,7 +15,7 @@ HEAD = """\
 What a token or AWS KMS answers, and what follows. The outcome counts when the error ends a signature: *failed* is
 written where the answer proves that nothing was signed, *unknown* where it does not. An error that is not listed is
 taken as the worst: *unknown*, and for a token a new worker. What is tried again counts as another attempt in the
-outcome leaf.
+outcome leaf. [Recovery](recovery.md) says what each error leads to at each call.
 
 | reach | what happens | tried again |
 |---|---|---|

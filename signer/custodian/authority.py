@@ -176,7 +176,9 @@ class Authority:
                 self._log.error("token alarm", code=event.code, detail=event.detail)
                 # Stop first: the leaf may have to wait for a disk.
                 self._tokens.set_stop(stopped=True)
-                self._alarm = event
+                if self._standing is None or self._standing.halt is None:
+                    # One that comes while all is halted is part of what the owners resume from.
+                    self._alarm = event
 
     def _halt_on_alarm(self) -> None:
         """Halt because of a wrong key; as often as it takes until the leaf is durable (invariant I12)."""

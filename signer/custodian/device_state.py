@@ -2,7 +2,7 @@
 """What keeps a device or its keys from signing now, and when it is tried again.
 
 no worker starts    tried again after a pause that doubles; a refused PIN only when its file changed
-a key is unusable   looked at again once a second, and compared with its pin
+a key is unusable   looked at again once a second, by a new session every other time; compared with its pin
 a key is throttled  it pauses
 """
 
@@ -18,9 +18,12 @@ from signer.keys.backend import CONFIGURATION, Scope
 from signer.keys.pin import file_state
 
 FIRST_PAUSE_NS = 50_000_000
-LONGEST_PAUSE_NS = 10_000_000_000
+LONGEST_PAUSE_NS = 2_000_000_000
+"""With the start of a worker it stays within the five seconds of the contract (signer.keys.recovery)."""
 RECHECK_NS = 1_000_000_000
 """How often a refused PIN file or an unusable key is looked at again."""
+RENEW_NS = 2_000_000_000
+"""How often a session is replaced while a key stays unusable: an old one may never see what came back."""
 
 
 class DeviceState:
@@ -33,6 +36,7 @@ class DeviceState:
         """Workers in a row that ended without having answered anything."""
         self._next_start = 0
         self._next_recheck = 0
+        self._next_renewal = 0
         self._refused_pin: tuple[int, ...] | None = None
         self.fault: Fault | None = None
         """Why the last worker could not go on; None once another is ready."""
@@ -43,12 +47,12 @@ class DeviceState:
 
     @property
     def failing(self) -> bool:
-        """Whether workers end without having answered anything."""
-        return bool(self._failures)
+        """Whether no worker can be started now: the last one ended without an answer, or its PIN was refused."""
+        return bool(self._failures) or self._refused_pin is not None
 
     def hindrance(self, uri: str, *, ready: bool, now: int) -> Unavailable | None:
         """Why the key at `uri` cannot be used now, as the error to answer; `ready` says whether a worker is."""
-        if not ready and self._failures:
+        if not ready and self.failing:
             remedy = self.fault.remedy if self.fault is not None else "look at the device and the custodian's log"
             return Unavailable("token-unavailable", self.why("cannot be reached"), remedy=remedy)
         problem = self._problems.get(uri)
@@ -75,10 +79,14 @@ class DeviceState:
 
     # The device
 
-    def opened(self, problems: tuple[Problem, ...]) -> None:
-        """A worker is ready, and found these keys unusable."""
+    def opened(self, problems: tuple[Problem, ...], *, now: int) -> tuple[list[Problem], bool]:
+        """A worker is ready, and found these keys unusable: what is new of it, and whether a key came back."""
+        before = {problem.uri: problem.code for problem in self._problems.values()}
         self.fault = None
         self._problems = {problem.uri: problem for problem in problems}
+        self._next_renewal = now + RENEW_NS
+        news = [problem for problem in problems if before.get(problem.uri) != problem.code]
+        return news, not before.keys() <= self._problems.keys()
 
     def proved(self) -> None:
         """A worker answered: the device works."""
@@ -108,8 +116,10 @@ class DeviceState:
 
     # Its keys
 
-    def unusable(self, problem: Problem) -> None:
+    def unusable(self, problem: Problem, *, now: int) -> None:
         """One key is out of service."""
+        if not self._problems:
+            self._next_renewal = now + RENEW_NS
         self._problems[problem.uri] = problem
 
     def usable(self, uri: str) -> None:
@@ -126,6 +136,10 @@ class DeviceState:
             return ()
         self._next_recheck = now + RECHECK_NS
         return tuple(self._problems)
+
+    def wants_renewal(self, *, now: int) -> bool:
+        """Whether a session ought to be replaced, so that a new one looks at an unusable key."""
+        return bool(self._problems) and now >= self._next_renewal
 
     def next_wake(self, *, wants_worker: bool, now: int) -> int | None:
         """When something is due although nobody speaks; None for never."""

@@ -2,7 +2,7 @@
 """What the custodian and a token worker say to each other, over a socket pair, in frames.
 
     custodian → worker   start, then sign (several jobs), locate
-    worker → custodian   ready or fault, then signed (several results), located
+    worker → custodian   progress, ready or fault, then signed (several results), located
 
 A job carries a key's input (a digest; the message itself for Ed25519 alone), the place of the key and its pin;
 never a name to resolve.
@@ -70,6 +70,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     remedy: str
 
 
+class Progress(_Message, frozen=True, kw_only=True, tag="progress"):
+    """The worker is about to open the device, or to look at its next key: from here on silence is a hang."""
+
+
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     """Logged in; what was found of each key."""
 
@@ -123,4 +127,4 @@ class Fault(_Message, frozen=True, kw_only=True, tag="fault"):
 
 
 ToWorker = Start | Sign | Locate
-FromWorker = Ready | Signed | Located | Fault
+FromWorker = Progress | Ready | Signed | Located | Fault

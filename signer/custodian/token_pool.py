@@ -14,16 +14,25 @@ from signer.custodian.device_place import DevicePlace
 from signer.custodian.device_state import DeviceState
 from signer.custodian.job_ends import conclude, ended, lost
 from signer.custodian.key_looks import KeyLooks
+from signer.custodian.token_crew import Pins, TokenCrew
 from signer.custodian.token_events import Alarm, SigningJob, TokenEvent
-from signer.custodian.token_messages import Fault, FromWorker, Locate, Located, Problem, Ready, Result, Signed, Start
+from signer.custodian.token_messages import (
+    Fault,
+    FromWorker,
+    Locate,
+    Located,
+    Problem,
+    Progress,
+    Ready,
+    Result,
+    Signed,
+)
 from signer.custodian.token_process import TokenProcess
 from signer.custodian.token_queue import TokenQueue
 from signer.errors import Malformed, Misconfigured, Unavailable
 from signer.keys.backend import Scope
 from signer.keys.keyring import KeyPlace
 from signer.telemetry.logs import Log
-
-START_DEADLINE_NS = 30_000_000_000
 
 _ALARMS = frozenset({"key-pin-mismatch", "self-check-failed"})
 
@@ -35,18 +44,16 @@ class TokenPool:
         self,
         place: DevicePlace,
         *,
-        pins: Callable[[str], Iterable[tuple[KeyPlace, bytes]]],
+        pins: Pins,
         deadline: float,
         monotonic: Callable[[], int],
         log: Log,
     ) -> None:
         self._place = place
         self._pins = pins
-        self._deadline = int(deadline * 1e9)
         self._monotonic = monotonic
         self._log = log
-        self._workers: list[TokenProcess] = []
-        self._ended: list[TokenProcess] = []
+        self._crew = TokenCrew(place, pins=pins, deadline=deadline)
         self._queue = TokenQueue()
         self._looks = KeyLooks()
         self._state = DeviceState(place.name, pin_file=place.pin_file)
@@ -56,12 +63,12 @@ class TokenPool:
 
     def hindrance(self, uri: str) -> Unavailable | None:
         """Why the key at `uri` cannot be used now, as the error to answer; None when it can, or soon can."""
-        return self._state.hindrance(uri, ready=self._is_ready, now=self._monotonic())
+        return self._state.hindrance(uri, ready=self._crew.ready, now=self._monotonic())
 
     @property
     def settled(self) -> bool:
         """Whether the first worker became ready, or could not."""
-        return self._is_ready or self._state.failing or self._state.fault is not None
+        return self._crew.ready or self._state.failing or self._state.fault is not None
 
     def misconfigurations(self) -> Iterator[Misconfigured]:
         """What was found so far that only a person can end."""
@@ -78,8 +85,7 @@ class TokenPool:
     def set_stop(self, *, stopped: bool) -> None:
         """Halt or resume: no worker calls a key while stopped, and what is queued ends as failed."""
         self._stopped = stopped
-        for worker in self._workers:
-            worker.set_stop(stopped=stopped)
+        self._crew.set_stop(stopped=stopped)
 
     def refuse(self, kids: Collection[str]) -> None:
         """Call the keys with these key ids no more; what is queued for them ends as failed at the next turn."""
@@ -97,40 +103,35 @@ class TokenPool:
 
     def workers(self) -> Iterator[TokenProcess]:
         """The processes now alive, to watch their channels."""
-        yield from self._workers
+        yield from self._crew
 
     def turn(self, readable: Iterable[TokenProcess]) -> None:
         """One turn: hear the workers, end those that hang, start new ones, hand out work."""
         now = self._monotonic()
         for worker in readable:
-            if worker in self._workers:
+            if worker in self._crew:
                 worker.flush()
                 self._hear(worker, now=now)
-        for worker in [worker for worker in self._workers if self._hangs(worker, now=now)]:
+        for worker in self._crew.hanging(now=now):
             self._lose(worker, why="it did not answer in time", now=now)
-        self._ended = [worker for worker in self._ended if not worker.gone]
-        self._start(now=now)
+        for worker in self._crew.renew(one=not self._queue and self._state.wants_renewal(now=now)):
+            self._log.info("token worker renewed", token=self._place.name, pid=worker.pid)
+        if self._crew.wants_worker and self._state.may_start(now=now):
+            self._crew.start(now=now)
         self._recheck(now=now)
         self._expire(now=now)
         self._hand_out(now=now)
 
     def next_wake(self) -> int | None:
         """CLOCK_MONOTONIC nanoseconds at which `turn` has something to do although nobody speaks; None for never."""
-        starting = any(not worker.ready for worker in self._workers)
-        wants_worker = len(self._workers) < self._place.workers and not starting
-        wakes = [
-            worker.silent_since + (self._deadline if worker.ready else START_DEADLINE_NS)
-            for worker in self._workers
-            if worker.busy
-        ]
-        others = (self._queue.next_end(), self._state.next_wake(wants_worker=wants_worker, now=self._monotonic()))
-        return min((*wakes, *(wake for wake in others if wake is not None)), default=None)
+        wakes = [*self._crew.deadlines()]
+        state = self._state.next_wake(wants_worker=self._crew.wants_worker, now=self._monotonic())
+        wakes += [wake for wake in (self._queue.next_end(), state) if wake is not None]
+        return min(wakes, default=None)
 
     def close(self) -> None:
         """End all workers; what they had not answered stays without an outcome, for the sweep."""
-        for worker in self._workers:
-            worker.end()
-        self._workers.clear()
+        self._crew.close()
 
     def _hear(self, worker: TokenProcess, *, now: int) -> None:
         try:
@@ -145,10 +146,14 @@ class TokenPool:
 
     def _take(self, message: FromWorker, worker: TokenProcess, *, now: int) -> None:
         match message:
+            case Progress():
+                worker.opening = True
             case Ready():
                 worker.ready = True
-                self._state.opened(message.problems)
-                for problem in message.problems:
+                news, came_back = self._state.opened(message.problems, now=now)
+                if came_back:
+                    self._crew.prefer(worker)
+                for problem in news:
                     self._alarm(problem.code, problem.detail)
                     self._log.warning("key unusable", key=problem.uri, code=problem.code, detail=problem.detail)
                 for uri, protection in message.found:
@@ -179,7 +184,8 @@ class TokenPool:
         elif result.scope == Scope.BUSY:
             self._log.warning("key throttled", key=uri, count=state.throttle.note(uri, now=now), reason=result.detail)
         elif result.scope == Scope.KEY and result.code != "self-check-failed":
-            state.unusable(Problem(uri=uri, code=result.code, detail=result.detail, remedy=result.remedy))
+            problem = Problem(uri=uri, code=result.code, detail=result.detail, remedy=result.remedy)
+            state.unusable(problem, now=now)
         end = conclude(job, result)
         if isinstance(end, SigningJob):
             self._queue.put_back([end])
@@ -200,34 +206,13 @@ class TokenPool:
                 self._state.usable(message.uri)
 
     def _lose(self, worker: TokenProcess, *, why: str, now: int) -> None:
-        self._workers.remove(worker)
-        touched, untouched = worker.end()
-        self._ended.append(worker)
+        touched, untouched = self._crew.end(worker)
         self._events += map(lost, touched)
         self._queue.put_back(untouched)
         state = self._state
         self._events += self._looks.lost(worker, fault=state.fault, otherwise=state.why("the token worker ended"))
         state.lost(proved=worker.proved, now=now)
         self._log.warning("token worker lost", token=self._place.name, pid=worker.pid, reason=state.why(why))
-
-    def _hangs(self, worker: TokenProcess, *, now: int) -> bool:
-        limit = self._deadline if worker.ready else START_DEADLINE_NS
-        return worker.busy and now - worker.silent_since > limit
-
-    def _start(self, *, now: int) -> None:
-        # One start at a time: a wrong PIN is tried once, not once per worker.
-        starting = any(not worker.ready for worker in self._workers)
-        if starting or len(self._workers) >= self._place.workers or not self._state.may_start(now=now):
-            return
-        keys = tuple((str(place.uri), place.algorithm, spki) for place, spki in self._pins(self._place.name))
-        worker = TokenProcess(
-            Start(device=self._place.device, keys=keys),
-            environment=self._place.environment,
-            now=now,
-            threads=self._place.threads,
-        )
-        worker.set_stop(stopped=self._stopped)
-        self._workers.append(worker)
 
     def _recheck(self, *, now: int) -> None:
         """Look once a second at each key that could not be used; back in service when it is the pinned one again."""
@@ -240,11 +225,11 @@ class TokenPool:
             )
         if not self._queue or self._place.threads > 1:
             # One thread: whoever waits for a signature comes first.
-            self._looks.hand_out_again(self._looker, wanted=self._state.is_unusable, now=now)
+            self._looks.hand_out_again(self._crew.looker, wanted=self._state.is_unusable, now=now)
 
     def _expire(self, *, now: int) -> None:
         state = self._state
-        hopeless = state.why("no token worker can be started") if not self._is_ready and state.failing else ""
+        hopeless = state.why("no token worker can be started") if not self._crew.ready and state.failing else ""
         for job, reason, detail in self._queue.expire(
             stopped=self._stopped, refused=self._refused_kids, hopeless=hopeless, now=now
         ):
@@ -253,9 +238,9 @@ class TokenPool:
             self._events += self._looks.give_up(fault=state.fault, otherwise=hopeless)
 
     def _hand_out(self, *, now: int) -> None:
-        self._looks.hand_out(self._looker, now=now)
+        self._looks.hand_out(self._crew.looker, now=now)
         while self._queue:
-            able = [worker for worker in self._workers if worker.free]
+            able = self._crew.free()
             if not able:
                 return
             worker = max(able, key=lambda each: each.free)
@@ -266,13 +251,6 @@ class TokenPool:
             if not jobs:
                 return
             worker.sign(jobs, now=now)
-
-    def _looker(self) -> TokenProcess | None:
-        return next((worker for worker in self._workers if worker.may_look), None)
-
-    @property
-    def _is_ready(self) -> bool:
-        return any(worker.ready for worker in self._workers)
 
     def _alarm(self, code: str, detail: str) -> None:
         if code in _ALARMS:

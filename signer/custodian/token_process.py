@@ -64,11 +64,15 @@ class TokenProcess:
         os.close(descriptor)
         self._channel.setblocking(False)
         self.ready = False
+        self.opening = False
+        """Whether it has begun to use the device: what came before was our own code, on a machine that may be busy."""
         self.locating: Locate | None = None
         self.heard = now
         """When it last said something, CLOCK_MONOTONIC nanoseconds: a deep queue is not a hang."""
         self.pace = 0.0
         """Nanoseconds per job, smoothed; 0 while unknown."""
+        self.stale = False
+        """Whether another session sees a key that this one may not see: it gets no more work."""
         self.proved = False
         """Whether it has answered anything since it became ready."""
         self._send(encode_frame(start))
@@ -95,7 +99,7 @@ class TokenProcess:
     @property
     def free(self) -> int:
         """How many asks it can take now."""
-        if not self.ready or (self.locating is not None and self._threads == 1):
+        if not self.ready or self.stale or (self.locating is not None and self._threads == 1):
             return 0
         return max(0, self._threads - len(self._asked))
 

@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -33,6 +33,7 @@ from signer.custodian.token_messages import (
     Locate,
     Located,
     Problem,
+    Progress,
     Ready,
     Result,
     Sign,
@@ -91,10 +92,13 @@ class TokenWorker:
             pin, _ = self._look(uri, algorithm, spki)
         return pin
 
-    def prepare(self, keys: tuple[tuple[str, Algorithm, bytes], ...]) -> Ready:
+    def prepare(
+        self, keys: tuple[tuple[str, Algorithm, bytes], ...], *, on_progress: Callable[[], None] = lambda: None
+    ) -> Ready:
         """Find every recorded key; one that cannot be used does not stop the others."""
         found, problems = [], []
         for uri, algorithm, spki in keys:
+            on_progress()
             try:
                 found.append((uri, self._look(uri, algorithm, spki)[1].protection))
             except KeyFault as fault:
@@ -167,8 +171,13 @@ def serve(channel: socket.socket, board: Board) -> None:
     start = next(messages, None)
     if not isinstance(start, Start):
         return
+
+    def tell_progress() -> None:
+        channel.sendall(encode_frame(Progress()))
+
+    tell_progress()
     worker = TokenWorker(open_backend(start.device), board=board)
-    channel.sendall(encode_frame(worker.prepare(start.keys)))
+    channel.sendall(encode_frame(worker.prepare(start.keys, on_progress=tell_progress)))
     if isinstance(start.device, KmsDevice):
         _serve_in_threads(messages, worker=worker, channel=channel, threads=start.device.threads)
         return

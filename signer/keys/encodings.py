@@ -88,3 +88,10 @@ def _bare(point: bytes, size: int) -> bytes:
     if len(point) == size + 2 and point[:2] == bytes((_OCTET_STRING, size)):
         return point[2:]
     return point
+
+
+def not_empty(raw: bytes) -> bytes:
+    """A signature as the token gave it; raises Malformed when it gave none."""
+    if not raw:
+        raise Malformed("invalid-signature", "the token answered no signature")
+    return raw

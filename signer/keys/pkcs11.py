@@ -31,6 +31,7 @@ from signer.keys.encodings import (
     P384_OID,
     der_from_raw,
     digest_info,
+    not_empty,
     spki_from_ec,
     spki_from_edwards,
     spki_from_rsa,
@@ -53,7 +54,7 @@ class Recipe:
     parameter: tuple[Mechanism, MGF, int] | None = None
     prepare: Callable[[bytes], bytes] = _as_it_is
     """From a key's input to what the mechanism takes."""
-    finish: Callable[[bytes], bytes] = _as_it_is
+    finish: Callable[[bytes], bytes] = not_empty
     """From the mechanism's answer to the signature that the world reads; raises Malformed."""
 
 

@@ -368,6 +368,16 @@ def test_a_wrong_key_halts_until_the_owners_resume(alarm: str, world: World) -> 
     assert isinstance(resume(world, index), Done)
 
 
+def test_an_alarm_that_comes_while_all_is_halted_does_not_outlive_the_owners_resume(world: World) -> None:
+    world.turn(events=[Alarm("key-pin-mismatch", "another key")])
+    world.turn(events=[Alarm("key-pin-mismatch", "another key")])
+    (index, _) = world.ledger.of(leaves.HaltLeaf)[0]
+    assert isinstance(resume(world, index), Done)
+    world.turn()
+    assert len(world.ledger.of(leaves.HaltLeaf)) == 1
+    assert not world.tokens.stopped
+
+
 def test_an_alarm_that_cannot_be_written_stops_the_keys_until_it_is(world: World) -> None:
     command = world.decide()
     world.ledger.fault = "before"
