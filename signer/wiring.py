@@ -27,6 +27,7 @@ from signer.custodian import administration, service
 from signer.custodian.client import CustodianClient
 from signer.custodian.commands import Activate, Command, Done, Failed, Status, StatusReport
 from signer.custodian.revocations import Revocations
+from signer.custodian.sealing import Sealing
 from signer.custodian.standing import Standing
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
@@ -40,12 +41,14 @@ from signer.ledger.credential import load_ledger_key, make_ledger_key
 from signer.ledger.gate import genesis, ledger_vkey, open_ledger
 from signer.ledger.guard import Guard
 from signer.ledger.leaves import Genesis, decode_leaf
+from signer.ledger.packs import Packs
 from signer.ledger.persons import Persons
 from signer.ledger.published import replace_file
 from signer.ledger.reader import Reader, open_reader
 from signer.ledger.receipts import Receipts
 from signer.ledger.sequencer import Entry
 from signer.ledger.store import DocumentStore, Intake
+from signer.releases.source import Source
 from signer.settings import Settings
 from signer.telemetry.logs import open_log
 
@@ -202,6 +205,11 @@ def run_custodian(settings: Settings, *, dev_supervisor: int | None) -> int:
             persons=Persons(persons),
             intake=None if documents is None else Intake(documents.store, spool=documents.spool),
             revocations=Revocations(key=key, write=partial(replace_file, settings.ledger.revocations), log=log),
+            sealing=Sealing(
+                source=Source(reader, None if documents is None else DocumentStore(documents.store)),
+                key=key,
+                manifests=Packs(engine),
+            ),
             log=log,
         )
     return 0

@@ -59,6 +59,7 @@ from signer.evidence.verifier import (
     verify_item,
 )
 from signer.formats.canonical import sha256_hex
+from signer.formats.opaque import KINDS, described_document
 from signer.formats.owner_act import Action, OwnerAct, sign_owner_act
 from signer.formats.rfc3339 import format_time
 from signer.formats.spki import spki_der, spki_pem
@@ -445,7 +446,11 @@ def gather(
     def recall(digests: Sequence[str]) -> None:
         for held in reader.evidence_for(digests) if digests else ():
             stored[held.digest] = Stored(held.leaf, held.principal)
-            if held.digest not in items:
+            if held.kind in KINDS:
+                items[held.digest] = described_document(
+                    held.digest, kind=held.kind, media_type=held.media_type, subjects=held.subjects
+                )
+            elif held.digest not in items:
                 document = reader.document(held.digest)
                 assert document is not None
                 items[held.digest] = verify_item(document.data, trusted)

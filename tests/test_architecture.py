@@ -51,14 +51,21 @@ ROOMS: Mapping[str, str] = {
     "signer.ledger.leaves": f"{FLOOR} signer.formats signer.ledger.base_leaf signer.ledger.approval_leaves msgspec",
     "signer.ledger.base_leaf": "msgspec",
     "signer.ledger.approval_leaves": "signer.ledger.base_leaf",
+    # what is known of one digest, and the pack of it
+    "signer.releases": f"{FLOOR} signer.formats signer.tlog {JUDGE} signer.releases signer.ledger.leaves"
+    " signer.ledger.rows signer.ledger.documents msgspec",
+    "signer.pack": f"{FLOOR} signer.formats {JUDGE} signer.releases signer.pack signer.ledger.leaves"
+    " signer.ledger.documents cryptography",
     # the only writer
     "signer.custodian": f"{FLOOR} {MATHS} {RECORD} {JUDGE} signer.custodian signer.identity signer.keys"
+    " signer.releases signer.pack"
     " signer.telemetry cryptography msgspec",
     "signer.custodian.commands": "policy.facts signer.custodian.message signer.custodian.release_commands",
     "signer.custodian.message": "msgspec",
     "signer.custodian.release_commands": "signer.custodian.message",
     # the network-facing process
     "signer.web": f"{FLOOR} signer.formats signer.tlog signer.identity signer.evidence {JUDGE}"
+    " signer.releases signer.pack"
     " signer.ledger.reader signer.ledger.rows signer.ledger.documents signer.ledger.leaves signer.ledger.guard"
     " signer.ledger.receipts signer.ledger.store signer.ledger.key_life signer.custodian.commands"
     " signer.custodian.client signer.custodian.release_commands"
@@ -68,6 +75,11 @@ ROOMS: Mapping[str, str] = {
     # outside the service
     "signer.collect": f"{FLOOR} signer.formats signer.evidence.verifier signer.collect",
     "signer.verify": f"{FLOOR} {MATHS} {JUDGE} signer.evidence signer.ledger.leaves signer.verify cryptography msgspec",
+    "signer.verify.pack": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.ledger.leaves signer.releases signer.pack"
+    " signer.verify cryptography",
+    "signer.verify.pack_files": f"{FLOOR} signer.formats signer.releases signer.pack",
+    "signer.verify.pack_facts": f"{FLOOR} signer.formats {JUDGE} signer.identity signer.evidence signer.ledger.leaves"
+    " signer.ledger.documents signer.releases",
     "signer.client": f"{FLOOR} signer.formats signer.client urllib3 msgspec",
     "signer.cli": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.evidence signer.client signer.verify signer.cli"
     " signer.collect signer.settings signer.ledger.leaves click rich cryptography",

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "gate": ("signer.cli.gate:gate", "Verify before a deployment, and record what was verified."),
         "deployment": ("signer.cli.deployment:deployment", "Record and list what reached which environment."),
         "revoke": ("signer.cli.revoke:revoke", "Take back what was signed for a digest."),
+        "pack": ("signer.cli.pack:pack", "Export the evidence pack of a release, and verify one offline."),
         "evidence": ("signer.cli.evidence:evidence", "Make evidence, keep it at the authority, or fetch it."),
         "decision": ("signer.cli.decision:decision", "List and show recorded decisions."),
         "policy": ("signer.cli.policy:policy", "Write, test, compare, replay and activate policies."),

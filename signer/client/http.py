@@ -145,6 +145,11 @@ class Client:
         body = revocation_request(reason=reason, revocation=revocation)
         return _object(self._post(f"/v1/approvals/{_segment(digest)}/revoke", body))
 
+    def pack(self, digest: str, sink: Callable[[bytes], None], *, size: int | None = None) -> Mapping[str, str]:
+        """GET /v1/releases/{digest}/pack: the archive, piece by piece into `sink`; the answer's headers."""
+        query = "" if size is None else f"?size={size}"
+        return self._transport.fetch(f"/v1/releases/{_segment(digest)}/pack{query}", sink)
+
     def policies(self) -> dict[str, Any]:
         """GET /v1/policies: the policies in force that this caller may see, with their bytes."""
         return _object(self._get("/v1/policies"))

@@ -27,10 +27,11 @@ from signer.custodian.commands import (
 from signer.custodian.commit import Commit
 from signer.custodian.deciding import Deciding
 from signer.custodian.judging import Judging
-from signer.custodian.protocols import Clock, Reader, Receipts, Tokens
+from signer.custodian.protocols import Clock, Reader, Receipts, Sealer, Tokens
 from signer.custodian.readiness import report
 from signer.custodian.records import failed
 from signer.custodian.recovery import close_orphans
+from signer.custodian.release_commands import SealPack
 from signer.custodian.revocations import Revocations
 from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
@@ -59,6 +60,7 @@ class Authority:
         keyring: Keyring,
         revocations: Revocations,
         shadowing: Shadowing,
+        sealing: Sealer,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -79,6 +81,7 @@ class Authority:
         self._keyring = keyring
         self._revocations = revocations
         self._shadowing = shadowing
+        self._sealing = sealing
         self._clock = clock
         self._log = log
         self._standing: Standing | None = None
@@ -141,6 +144,10 @@ class Authority:
                     keys, now = self._keyring.places, self._clock.now()
                     answer = report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)
                     self._commit.tell(ticket, answer)
+                case SealPack():
+                    # Everything of this turn is durable before the cut.
+                    self._settle()
+                    self._commit.tell(ticket, self._sealing.seal(command, standing=self._stand()))
                 case _:
                     # What came before is judged under what was in force before, what comes after under the act.
                     self._settle()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from policy.facts import EvidenceFacts
 from signer.custodian.message import Message
-from signer.custodian.release_commands import RecordDeployment, RevokeRelease
+from signer.custodian.release_commands import RecordDeployment, RevokeRelease, Sealed, SealPack
 
 MAX_FRAME = 64 * 1024 * 1024
 
@@ -195,7 +195,7 @@ Said = RecordWaiver | EndWaiver | RecordApproval | RevokeApproval
 """What people say of a release, and take back."""
 ActCommand = Halt | Resume | Activate | Said | UpdateTrust | AddKey | KeyEvent | RecordDeployment | RevokeRelease
 """What is not judged, and appended alone."""
-Command = Decide | Check | KeepEvidence | Status | ActCommand
+Command = Decide | Check | KeepEvidence | Status | SealPack | ActCommand
 
 
 class Signed(Message, frozen=True, kw_only=True, tag="signed"):
@@ -267,4 +267,4 @@ class Failed(Message, frozen=True, kw_only=True, tag="failed"):
     retry_after: int = 0
 
 
-Reply = Signed | NotSigned | Checked | OutcomeUnknown | Stale | Kept | Done | StatusReport | Failed
+Reply = Signed | NotSigned | Checked | OutcomeUnknown | Stale | Kept | Done | StatusReport | Sealed | Failed

@@ -16,15 +16,13 @@ from typing import Any, TypeVar
 from policy.facts import (
     EvidenceFacts,
     Facts,
-    Item,
     Origin,
-    Provenance,
     RequestFacts,
-    ReviewRecord,
     SubjectFact,
     VulnerabilityScan,
 )
 from policy.ledger_facts import LedgerFacts
+from policy.persons import renamed
 from signer.custodian.commands import EvidenceItem, Judge, SpooledItem, Stale
 from signer.custodian.protocols import Persons, Reader
 from signer.domain.digest import Digest
@@ -208,7 +206,7 @@ def make_facts(
         return replace(stated, received=received[stated.digest], submitter=submitters.get(stated.digest, principal))
 
     def item_of(item: Any) -> Any:
-        changes: dict[str, Any] = {"origin": origin_of(item.origin), **_renamed(item, persons)}
+        changes: dict[str, Any] = {"origin": origin_of(item.origin), **renamed(item, persons)}
         if isinstance(item, VulnerabilityScan):
             changes["first_received"] = first_received(item.origin.digest)
         return replace(item, **changes)
@@ -231,25 +229,6 @@ def make_facts(
         evidence=evidence,
         ledger=ledger,
     )
-
-
-def _renamed(item: Item, persons: Callable[[str], str]) -> dict[str, Any]:
-    """The fields of an item that name somebody, with everybody renamed."""
-    match item:
-        case Provenance():
-            return {"triggered_by": None if item.triggered_by is None else persons(item.triggered_by)}
-        case ReviewRecord():
-            return {
-                # The same human under an e-mail address and a login is one author.
-                "authors": None if item.authors is None else tuple(sorted(set(map(persons, item.authors)))),
-                "reviews": tuple(replace(review, reviewer=persons(review.reviewer)) for review in item.reviews),
-                "owned": tuple(
-                    replace(files, owners=tuple(sorted(set(map(persons, files.owners))))) for files in item.owned
-                ),
-                "merged_by": None if item.merged_by is None else persons(item.merged_by),
-            }
-        case _:
-            return {}
 
 
 class Pseudonyms:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from signer.custodian.release_commands import Sealed, SealPack
 from signer.custodian.token_events import SigningJob
 from signer.errors import Unavailable
 from signer.keys.keyring import KeyPlace, PinnedKey
@@ -31,6 +32,9 @@ from signer.ledger.rows import (
     WaiverRow,
 )
 from signer.ledger.sequencer import Batch, Entry
+
+if TYPE_CHECKING:
+    from signer.custodian.standing import Standing
 
 
 class Reader(Protocol):
@@ -168,6 +172,13 @@ class Tokens(Protocol):
 
     def refuse(self, kids: Collection[str]) -> None:
         """Call the keys with these key ids no more; what is queued for them ends as failed."""
+
+
+class Sealer(Protocol):
+    """Makes and signs manifests of evidence packs."""
+
+    def seal(self, command: SealPack, *, standing: Standing) -> Sealed:
+        """The signed manifest; raises Malformed, Refused or Unavailable."""
 
 
 class Clock(Protocol):

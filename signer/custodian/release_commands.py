@@ -49,3 +49,19 @@ class RevokeRelease(Message, frozen=True, kw_only=True, tag="revoke-release"):
     """One environment, or `*` for all of the policy."""
     sha256: str
     reason: str
+
+
+class SealPack(Message, frozen=True, kw_only=True, tag="seal-pack"):
+    """Sign the manifest of a digest's evidence pack with the ledger key; the custodian makes it from the ledger."""
+
+    principal: str
+    sha256: str
+    size: int
+    """Of the tree at which the pack is cut; 0 for the newest checkpoint."""
+
+
+class Sealed(Message, frozen=True, kw_only=True, tag="sealed"):
+    """The signed manifest, the same bytes each time for the same size."""
+
+    size: int
+    manifest: bytes

@@ -25,6 +25,7 @@ from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
 from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
 from signer.custodian.revocations import Revocations
+from signer.custodian.sealing import Sealing
 from signer.custodian.server import Server
 from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
@@ -83,6 +84,7 @@ def serve(
     persons: Persons,
     intake: Intake | None,
     revocations: Revocations,
+    sealing: Sealing,
     log: Log,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -121,6 +123,7 @@ def serve(
             keyring=keyring,
             revocations=revocations,
             shadowing=Shadowing(reader=reader, clock=clock),
+            sealing=sealing,
             clock=clock,
             log=log,
         )

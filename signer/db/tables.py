@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tables of the ledger database.
 
-Kept for ever: `head`, `leaf`, `document`, `subtree`, `checkpoint`. Every other table is a projection: a fold over
-the leaves and their documents, which `signer.ledger.projections.rebuild` can make again at any time.
+Kept for ever: `head`, `leaf`, `document`, `subtree`, `checkpoint`, `pack`. Every other table is a projection: a
+fold over the leaves and their documents, which `signer.ledger.projections.rebuild` can make again at any time.
 
 Digests are lower-case hexadecimal; subject digests carry their algorithm, `sha256:9c56…`; times are RFC 3339 in
 UTC with microseconds, so that their text order is their time order. Interior nodes of the tree are not stored,
@@ -26,7 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """The migration that makes these tables."""
 
 metadata = MetaData(
@@ -341,6 +341,22 @@ deployment = Table(
     Index(None, "sha256"),
     Index(None, "name"),
 )
+evidence_name = Table(
+    "evidence_name",
+    metadata,
+    Column("name", Text, nullable=False),  # of what a scan or an approval given elsewhere speaks of, without its tag
+    Column("digest", Text, ForeignKey("evidence.digest"), nullable=False),
+    PrimaryKeyConstraint("name", "digest"),
+    sqlite_with_rowid=False,
+)
+pack = Table(
+    "pack",
+    metadata,
+    Column("sha256", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("sha256", "size"),
+)
 revocation = Table(
     "revocation",
     metadata,
@@ -355,6 +371,7 @@ revocation = Table(
 )
 
 PROJECTIONS = (
+    evidence_name,
     revocation,
     deployment,
     shadow,

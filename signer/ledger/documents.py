@@ -11,6 +11,8 @@ import msgspec
 from signer.domain.spooled import LARGE
 from signer.errors import Malformed
 from signer.formats.canonical import sha256_hex
+from signer.formats.deployment import name_of
+from signer.formats.strict_base64 import decode_base64
 from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import (
     Activation,
@@ -140,11 +142,35 @@ class _Findings(msgspec.Struct, frozen=True):
     findings: tuple[_Finding, ...]
 
 
+class _ApprovalRecord(msgspec.Struct, frozen=True):
+    reference: str
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    payload: str = ""
+
+
+class _Enveloped(msgspec.Struct, frozen=True, rename="camel"):
+    payload: str = ""
+    dsse_envelope: _Payload | None = None
+
+
+class _NamedSubject(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _Named(msgspec.Struct, frozen=True):
+    subject: tuple[_NamedSubject, ...]
+
+
 # Readers of the parts that projections index; the full types decode ten times as much.
 _subjects = msgspec.json.Decoder(_Subjects)
 _subject_digests = msgspec.json.Decoder(_SubjectDigests)
 _evidence_uses = msgspec.json.Decoder(_EvidenceUses)
 _facts = msgspec.json.Decoder(_Facts)
+_approval_record = msgspec.json.Decoder(_ApprovalRecord)
+_enveloped = msgspec.json.Decoder(_Enveloped)
+_named = msgspec.json.Decoder(_Named)
 _findings = msgspec.json.Decoder(_Findings)
 _SHADOW = b'"outcome":"shadow"'
 
@@ -169,6 +195,29 @@ def read_sources(data: bytes) -> tuple[tuple[str, str], ...]:
     """(repository, commit) of each provenance in a facts document, each pair once, "" for what is not stated."""
     stated = ((each.repository or "", each.commit or "") for each in _decode(_facts, data).evidence.provenance)
     return tuple(dict.fromkeys(each for each in stated if any(each)))
+
+
+SCANS = ("https://in-toto.io/attestation/vulns/v0.2", "https://cosign.sigstore.dev/attestation/vuln/v1")
+"""Predicate types of vulnerability reports, which are found by the names of their subjects too."""
+
+
+def read_evidence_names(kind: str, data: bytes) -> tuple[str, ...]:
+    """The names, without tag and digest, of what a scan or an approval given elsewhere speaks of, each once.
+
+    Names are for comparing records only: what cannot be read here has none.
+    """
+    try:
+        if kind == "approval-record":
+            named = [_approval_record.decode(data).reference]
+        elif kind in SCANS:
+            outer = _enveloped.decode(data)
+            text = outer.payload or (outer.dsse_envelope.payload if outer.dsse_envelope is not None else "")
+            named = [each.name for each in _named.decode(decode_base64(text, what="payload")).subject]
+        else:
+            return ()
+    except (msgspec.MsgspecError, UnicodeDecodeError, Malformed):
+        return ()
+    return tuple(dict.fromkeys(name_of(name) for name in named if name))
 
 
 def read_shadowed(data: bytes) -> dict[str, str]:

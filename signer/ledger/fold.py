@@ -9,12 +9,15 @@ from enum import Enum
 from typing import TypeAlias
 
 from signer.db.statements import Row
+from signer.domain.spooled import LARGE
 from signer.formats.deployment import name_of
 from signer.formats.shadow_results import decode_results
 from signer.formats.strict_base64 import decode_base64
 from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.documents import (
     LETS_THROUGH,
+    SCANS,
+    read_evidence_names,
     read_evidence_uses,
     read_shadowed,
     read_sources,
@@ -57,6 +60,7 @@ class Change(Enum):
     SHADOW = "shadow"
     EVIDENCE = "evidence"
     EVIDENCE_SUBJECT = "evidence_subject"
+    EVIDENCE_NAME = "evidence_name"
     ACTIVATION = "activation"
     TRUST = "trust"
     KEY_EVENT = "key_event"
@@ -76,6 +80,8 @@ class Change(Enum):
 
 Changes: TypeAlias = Mapping[Change, list[Row]]
 
+NAMED = frozenset({*SCANS, "approval-record"})
+"""Kinds of evidence that are found by name too."""
 KEYED = frozenset({Change.DECISION_SUBJECT, Change.EVIDENCE_SUBJECT})
 """Changes whose order means nothing and whose rows begin with the key."""
 
@@ -173,6 +179,13 @@ def _fold_evidence(changes: defaultdict[Change, list[Row]], index: int, leaf: Ev
     )
     subjects = read_subject_digests(document(leaf.subjects))
     changes[Change.EVIDENCE_SUBJECT] += ((leaf.digest, subject) for subject in subjects)
+    if leaf.size <= LARGE:
+        _fold_names(changes, leaf.digest, leaf.predicate, document)
+
+
+def _fold_names(changes: defaultdict[Change, list[Row]], digest: str, kind: str, document: Document) -> None:
+    if kind in NAMED:
+        changes[Change.EVIDENCE_NAME] += ((name, digest) for name in read_evidence_names(kind, document(digest)))
 
 
 def _fold_decision(changes: defaultdict[Change, list[Row]], index: int, leaf: Decision, document: Document) -> None:
@@ -219,6 +232,7 @@ def _fold_decision(changes: defaultdict[Change, list[Row]], index: int, leaf: De
             row = (use.digest, use.media_type, use.kind, size, index, position, leaf.principal, policy.name)
             changes[Change.EVIDENCE].append(row)
             changes[Change.EVIDENCE_SUBJECT] += ((use.digest, subject) for subject in dict.fromkeys(use.subjects))
+            _fold_names(changes, use.digest, use.kind, document)
 
 
 def fold_all(leaves: Iterable[tuple[int, Leaf]], document: Document) -> Changes:

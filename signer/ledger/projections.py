@@ -45,6 +45,7 @@ class Projections:
             Change.SHADOW: insert_row(engine, tables.shadow),
             Change.EVIDENCE: insert_missing(engine, tables.evidence),
             Change.EVIDENCE_SUBJECT: insert_missing(engine, tables.evidence_subject),
+            Change.EVIDENCE_NAME: insert_missing(engine, tables.evidence_name),
             Change.ACTIVATION: insert_row(engine, tables.activation),
             Change.TRUST: insert_row(engine, tables.trust),
             Change.KEY_EVENT: insert_row(engine, tables.key_event),

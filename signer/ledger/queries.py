@@ -187,6 +187,23 @@ class Queries:
             .order_by(deployed.leaf),
             ["sha256", "policy"],
         )
+        self.evidence_named = Statement(
+            engine,
+            select(t.evidence_name.c.digest)
+            .where(t.evidence_name.c.name == bindparam("name"))
+            .order_by(t.evidence_name.c.digest),
+            ["name"],
+        )
+        self.activation_leaf = Statement(
+            engine,
+            select(func.min(t.activation.c.leaf)).where(
+                t.activation.c.digest == bindparam("digest"), t.activation.c.document != literal_column("'shadow'")
+            ),
+            ["digest"],
+        )
+        self.trust_leaf = Statement(
+            engine, select(func.max(t.trust.c.leaf)).where(t.trust.c.leaf < bindparam("before")), ["before"]
+        )
         self.deployment = Statement(engine, select(deployed.leaf).where(deployed.id == bindparam("id")), ["id"])
         self.revocations = Statement(engine, select(t.revocation).order_by(t.revocation.c.leaf), [])
         self.repositories = Statement(

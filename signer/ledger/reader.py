@@ -239,6 +239,20 @@ class Reader:
         subjects = tuple(each[0] for each in self._queries.evidence_subjects.run(cursor, digest).fetchall())
         return IndexedEvidence(digest, media_type, kind, size, leaf, position, principal, policy, subjects)
 
+    def evidence_named(self, name: str) -> tuple[str, ...]:
+        """Digests of scans, and of approvals given elsewhere, that speak of an artifact by this name."""
+        return tuple(row[0] for row in self._all(self._queries.evidence_named, name))
+
+    def activation_leaf(self, digest: str) -> int | None:
+        """The leaf that first put the policy or access document with this sha256 in force."""
+        row = self._one(self._queries.activation_leaf, digest)
+        return None if row is None else row[0]
+
+    def trust_leaf(self, before: int) -> int | None:
+        """The leaf of the trust file that was in force in the tree of this size."""
+        row = self._one(self._queries.trust_leaf, before)
+        return None if row is None else row[0]
+
     # Decisions and outcomes
 
     def decision(self, request_id: str) -> DecisionRow | None:
@@ -432,18 +446,20 @@ class Reader:
         self,
         *,
         digest: str | None = None,
+        name: str | None = None,
         policy: str | None = None,
         environment: str | None = None,
         since: datetime | None = None,
         before: int | None = None,
         limit: int = 50,
     ) -> tuple[DeploymentRow, ...]:
-        """Recorded deployments that match every filter, newest first, at most 200; `digest` is a sha256."""
+        """Recorded deployments that match every filter, newest first, at most 200; `name` has no tag."""
         table = tables.deployment
         query = select(table.c.leaf).order_by(table.c.leaf.desc()).limit(max(1, min(limit, MAX_DECISIONS)))
-        for name, value in {"sha256": digest, "policy": policy, "environment": environment}.items():
+        equal = {"sha256": digest, "name": name, "policy": policy, "environment": environment}
+        for column, value in equal.items():
             if value is not None:
-                query = query.where(table.c[name] == value)
+                query = query.where(table.c[column] == value)
         if since is not None:
             query = query.where(table.c.time >= format_time(since))
         if before is not None:

@@ -26,6 +26,7 @@ from signer.custodian.commands import (
     Stale,
     StatusReport,
 )
+from signer.custodian.release_commands import Sealed
 from signer.errors import Malformed, Refused, SignerError, Unavailable
 from signer.formats.strict_json import parse_object
 from signer.telemetry.metrics import Metrics
@@ -86,6 +87,15 @@ def done(reply: Reply) -> Done:
             raise failed(reply)
 
 
+def sealed(reply: Reply) -> Sealed:
+    """The signed manifest of a pack; raises what a refused command is."""
+    match reply:
+        case Sealed():
+            return reply
+        case _:
+            raise failed(reply)
+
+
 def failed(reply: Reply, *, metrics: Metrics | None = None) -> SignerError:
     """The error that the custodian answered; a reply that does not fit its command is one as well."""
     match reply:
@@ -101,7 +111,7 @@ def failed(reply: Reply, *, metrics: Metrics | None = None) -> SignerError:
                     return Unavailable(code, detail, remedy=remedy, retry_after=max(1, retry_after))
         case Stale(reason=reason):
             return Unavailable("stale", reason, remedy="send it again")
-        case Signed() | NotSigned() | Checked() | OutcomeUnknown() | Kept() | Done() | StatusReport():
+        case Signed() | NotSigned() | Checked() | OutcomeUnknown() | Kept() | Done() | StatusReport() | Sealed():
             return Unavailable("custodian-unavailable", "the custodian answered another question")
 
 

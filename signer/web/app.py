@@ -20,6 +20,7 @@ from signer.web.health import health
 from signer.web.holds import holds
 from signer.web.keys import keys
 from signer.web.log import entries, log
+from signer.web.packs import packs
 from signer.web.policies import policies
 from signer.web.records import records
 from signer.web.resource import Api
@@ -53,6 +54,7 @@ def create_app(application: Application) -> Flask:
             deployments(application),
             approvals(application),
             holds(application),
+            packs(application),
             health(application),
         ),
         open_to_all=OPEN_TO_ALL,

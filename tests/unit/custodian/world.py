@@ -25,9 +25,11 @@ from signer.custodian.commands import Activate, Command, Decide, Done, Idempoten
 from signer.custodian.commit import Commit
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
+from signer.custodian.release_commands import Sealed, SealPack
 from signer.custodian.revocations import Revocations
 from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
+from signer.custodian.standing import Standing
 from signer.custodian.stowing import Stowing
 from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
 from signer.db.statements import Row
@@ -474,6 +476,16 @@ class FakeTokens:
 
 
 @dataclass
+class FakeSealing:
+    """Seals nothing in particular: what a pack holds is tested where there is a real ledger."""
+
+    ledger: FakeLedger
+
+    def seal(self, command: SealPack, *, standing: Standing) -> Sealed:  # noqa: ARG002 - the protocol's signature
+        return Sealed(size=command.size or len(self.ledger.bodies), manifest=b"manifest")
+
+
+@dataclass
 class FakeClock:
     """Stands still until moved."""
 
@@ -584,6 +596,7 @@ class World:
             keyring=keyring,
             revocations=Revocations(key=LEDGER_KEY, write=self.published.append, log=log),
             shadowing=Shadowing(reader=self.ledger, clock=self.clock),
+            sealing=FakeSealing(self.ledger),
             clock=self.clock,
             log=log,
         )

@@ -49,7 +49,7 @@ from signer.custodian.commands import (
     Status,
     StatusReport,
 )
-from signer.custodian.release_commands import RecordDeployment, RevokeRelease
+from signer.custodian.release_commands import RecordDeployment, RevokeRelease, Sealed, SealPack
 from signer.db.engine import open_engine
 from signer.dev.attestations import (
     BUILDER_ID,
@@ -82,6 +82,10 @@ from signer.ledger.leaves import Activation, Decision, Evidence, Genesis, Key, P
 from signer.ledger.reader import Reader
 from signer.ledger.sequencer import Entry, Sequencer
 from signer.ledger.store import DocumentStore, Intake
+from signer.pack.layout import lay_out
+from signer.pack.manifest import build_manifest, sign_manifest
+from signer.releases.gather import gather
+from signer.releases.source import Source
 from signer.telemetry.logs import open_log
 from signer.telemetry.metrics import Metrics
 from signer.web.app import create_app
@@ -167,11 +171,13 @@ class Custodian:
     sequencer: Sequencer
     reader: Reader
     intake: Intake
+    store: Path
+    ledger_key: Ed25519PrivateKey
     asked: list[Command] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
     """Answered first, in order, before anything is judged."""
 
-    def ask(self, command: Command) -> Reply:
+    def ask(self, command: Command) -> Reply:  # noqa: PLR0911 - one line for each command
         self.asked.append(command)
         if self.replies:
             return self.replies.pop(0)
@@ -184,10 +190,18 @@ class Custodian:
                 return self._keep(command)
             case Halt() | Resume() | RecordDeployment() | RevokeRelease():
                 return Done(leaf=7)
+            case SealPack():
+                return self._seal(command)
             case Status():
                 return StatusReport(ready=True, halted=False, tree_size=3, origin=ORIGIN, problems=(), keys=())
             case _:
                 raise AssertionError(command)
+
+    def _seal(self, command: SealPack) -> Reply:
+        source = Source(self.reader, DocumentStore(self.store))
+        contents = gather(source, command.sha256, size=command.size or None)
+        manifest = sign_manifest(build_manifest(contents, lay_out(contents)), self.ledger_key)
+        return Sealed(size=contents.size, manifest=manifest)
 
     def _judge(self, judge: Judge, *, leaf: int | None) -> tuple[Verdict, bytes, Facts, bytes]:
         active = self.reader.active("policy", judge.policy)
@@ -420,7 +434,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
     intake = Intake(folder / "store", spool=folder / "spool")
     (folder / "spool").mkdir()
     intake.prepare(lambda _digest: True)
-    custodian = Custodian(sequencer, reader, intake)
+    custodian = Custodian(sequencer, reader, intake, folder / "store", ledger_key)
     counter = iter(range(2**64))
     registry = CollectorRegistry()
     metrics = Metrics(registry)
