@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import base64
+
 import pytest
 from sqlalchemy import text
 
 from signer.db import tables
 from signer.errors import Malformed
+from signer.formats.canonical import canonical
 from signer.ledger.approval_leaves import ApprovalLeaf
-from signer.ledger.leaves import Decision, WaiverLeaf
+from signer.ledger.leaves import Decision, Evidence, WaiverLeaf
 from signer.ledger.projections import rebuild
 from signer.ledger.sequencer import Sequencer
 from signer.tlog.merkle import leaf_hash
@@ -228,3 +231,15 @@ def test_the_repositories_of_a_digest_are_those_of_its_decisions(world: World, s
     )
     assert world.reader.repositories("demo", "a" * 64) == ("github.com/acme/other", "github.com/acme/shop")
     assert world.reader.repositories("demo", "b" * 64) == ()
+
+
+def test_a_scan_and_an_approval_given_elsewhere_are_found_by_name(world: World, sequencer: Sequencer) -> None:
+    record = world.evidence('{"reference":"registry.example/shop:1.2"}', kind="approval-record")
+    broken = world.evidence("{", kind="approval-record")
+    payload = base64.b64encode(b'{"subject":[{"name":"registry.example/shop"},{}]}').decode()
+    kind = "https://in-toto.io/attestation/vulns/v0.2"
+    scan = world.evidence(canonical({"payload": payload}).decode(), kind=kind)
+    bundle = world.evidence(canonical({"dsseEnvelope": {"payload": payload}}).decode(), kind=kind)
+    sequencer.append([record, broken, scan, bundle])
+    found = world.reader.evidence_named("registry.example/shop")
+    assert set(found) == {each.leaf.digest for each in (record, scan, bundle) if isinstance(each.leaf, Evidence)}

@@ -113,14 +113,20 @@ class World:
     def evidence_document(self, text: str) -> StoredDocument:
         return StoredDocument.of(text.encode(), media_type="application/vnd.dsse.envelope.v1+json")
 
-    def evidence(self, text: str = "an envelope", *, subjects: Sequence[str] = ("sha256:" + "a" * 64,)) -> Entry:
+    def evidence(
+        self,
+        text: str = "an envelope",
+        *,
+        subjects: Sequence[str] = ("sha256:" + "a" * 64,),
+        kind: str = "https://slsa.dev/provenance/v1",
+    ) -> Entry:
         data = self.evidence_document(text)
         listed = StoredDocument.of(canonical({"subjects": list(subjects)}))
         leaf = Evidence(
             time=self.time(),
             digest=data.digest,
             media_type=data.media_type,
-            predicate="https://slsa.dev/provenance/v1",
+            predicate=kind,
             subjects=listed.digest,
             size=len(data.data),
             principal="robot:ci",
@@ -402,8 +408,8 @@ class History:
             + [self.outcome] * 3
             + [self.evidence, self.shadow, self.halt, self.resume, self.document, self.key, self.refusal]
         )
-        kinds += [self.waiver, self.waiver_end, self.deployment, self.revocation]
-        kinds += [self.waiver, self.waiver_end, self.hold, self.approval, self.approval, self.approval_revocation]
+        kinds += [self.waiver, self.waiver_end, self.deployment, self.revocation, self.approval_record]
+        kinds += [self.hold, self.approval, self.approval, self.approval_revocation]
         for _ in range(times):
             entries = [self._rng.choice(kinds)() for _ in range(self._rng.choice([1, 1, 2, 3, 9]))]
             batch = sequencer.append(entries)
@@ -442,6 +448,10 @@ class History:
     def evidence(self) -> Entry:
         subject = f"sha256:{self._rng.randrange(5):064x}"
         return self._world.evidence(f"envelope {self._rng.randrange(9)}", subjects=[subject])
+
+    def approval_record(self) -> Entry:
+        reference = f"registry.example/shop-{self._rng.randrange(5)}:1.2"
+        return self._world.evidence(canonical({"reference": reference}).decode(), kind="approval-record")
 
     def waiver(self) -> Entry:
         return self._world.waiver(str(self._rng.random()))
