@@ -74,7 +74,8 @@ ROOMS: Mapping[str, str] = {
     "signer.telemetry": f"{FLOOR} signer.telemetry prometheus_client structlog",
     # outside the service
     "signer.collect": f"{FLOOR} signer.formats signer.evidence.verifier signer.collect",
-    "signer.verify": f"{FLOOR} {MATHS} {JUDGE} signer.evidence signer.ledger.leaves signer.verify cryptography msgspec",
+    "signer.verify": f"{FLOOR} {MATHS} {JUDGE} signer.evidence signer.ledger.leaves signer.ledger.approval_leaves"
+    " signer.verify cryptography msgspec",
     "signer.verify.pack": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.ledger.leaves signer.releases signer.pack"
     " signer.verify cryptography",
     "signer.verify.pack_files": f"{FLOOR} signer.formats signer.releases signer.pack",
@@ -86,6 +87,8 @@ ROOMS: Mapping[str, str] = {
     # the admin socket and the database, imported when a command of the operator calls
     "signer.cli.operator": f"{FLOOR} {MATHS} signer.settings signer.custodian.client signer.custodian.commands"
     " signer.ledger.reader signer.ledger.key_life signer.ledger.key_calls signer.db.engine",
+    # a key of a person in a token, loaded when one is named
+    "signer.cli.approval_token": f"{FLOOR} signer.formats signer.keys",
     "signer.cli.key_report": "signer.formats signer.cli signer.ledger.key_calls",
     # composition
     "signer.settings": f"{FLOOR} signer.settings_checks signer.settings_shape signer.key_settings msgspec",

@@ -27,6 +27,7 @@ PAGES = (
     HOW_TO / "test-and-replay-a-policy.md",
     HOW_TO / "roll-out-a-policy.md",
     HOW_TO / "write-a-waiver.md",
+    HOW_TO / "approve-a-release.md",
 )
 """The pages that are executed, each from the beginning against an authority of its own."""
 MARK = "::block::"

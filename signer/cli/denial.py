@@ -214,6 +214,12 @@ def _next(
         return []
     if document.get("leaf") is None:
         return [" next     fix what is listed, then run `signer check` again with the same options"]
+    if verdict == "hold":
+        request = clean(_text(document, "request_id"))
+        return [
+            f" next     people of the groups look at it and approve: signer approve {request}",
+            "          then send the same request again, or wait for them: signer sign --wait 30m",
+        ]
     lines = [" next     fix what is listed, then send the same request again; stored evidence is kept"]
     if not explained:
         blocking = next((finding for kind in BLOCKING for finding in findings if _text(finding, "outcome") == kind), {})

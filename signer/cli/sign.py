@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from signer.cli.options import (
     all_subjects,
     client_of,
     connection_options,
+    duration,
     read_file,
     require_writable,
     settings_of,
@@ -25,6 +27,7 @@ from signer.cli.options import (
 )
 from signer.cli.output import Result, clean, colour, mode_option
 from signer.cli.shadowed import shadowed
+from signer.cli.waiting import send
 from signer.client.request import evidence_of_file, signing_request
 from signer.domain.subject import Subject
 from signer.errors import Malformed
@@ -55,6 +58,7 @@ Examples:
 @click.option("--bundle", type=FILE, help="Write the Sigstore bundle here.")
 @click.option("--receipt", type=FILE, help="Write the receipt here.")
 @click.option("--trust", help="Verify the answer with this trust file before it is written.")
+@click.option("--wait", metavar="TIME", help="Wait so long for approvals, for example 30m; time never approves.")
 @click.option("--idempotency-key", help="Continue an earlier request; a new key is made for each run.")
 @connection_options
 @mode_option
@@ -69,6 +73,7 @@ def sign(
     bundle: Path | None,
     receipt: Path | None,
     trust: str | None,
+    wait: str | None,
     idempotency_key: str | None,
     **flags: str | None,
 ) -> Result:
@@ -84,7 +89,12 @@ def sign(
     trust_path = settings.get("trust")
     trust_data = None if trust_path is None else read_file(Path(trust_path), limit=MAX_TRUST)
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
-    answer = client_of(settings).sign(request, idempotency_key=idempotency_key or secrets.token_hex(16))
+    answer = send(
+        client_of(settings),
+        request,
+        idempotency_key=idempotency_key or secrets.token_hex(16),
+        wait=timedelta() if wait is None else duration(wait),
+    )
     parsed, first, later = _receipt(answer)
     allow_dev = ""
     if trust_data is None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story in one command (`python -m signer.dev.demo`): signed, denied, verified offline, tampering refused,
-log verified.
+promoted by two people, log verified.
 
 Real processes, real TLS, a real token; every step runs a command that anybody could type and checks its exit
 code. The authority is stopped at the end, its directory stays.
@@ -9,6 +9,7 @@ code. The authority is stopped at the end, its directory stays.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
@@ -49,8 +50,20 @@ class Story:
     tell: Callable[[str], None]
     environ: Mapping[str, str] = field(default_factory=dict)
 
-    def step(self, title: str, arguments: Sequence[str], *, expect: int, show: str, identity: str = "ci") -> None:
-        """Run `signer ARGUMENTS` as `identity`, demand the exit code, show the lines that match `show`."""
+    def step(
+        self,
+        title: str,
+        arguments: Sequence[str],
+        *,
+        expect: int,
+        show: str,
+        identity: str = "ci",
+        keep: Path | None = None,
+    ) -> None:
+        """Run `signer ARGUMENTS` as `identity`, demand the exit code, show the lines that match `show`.
+
+        What it said is written to `keep`.
+        """
         self.tell(f"\n{title}\n  $ signer {self._short(' '.join(arguments))}")
         folder = self.directory.identity(identity)
         client = {"SIGNER_CLIENT_CERT": str(folder / "cert.pem"), "SIGNER_CLIENT_KEY": str(folder / "key.pem")}
@@ -58,6 +71,8 @@ class Story:
         said = (done.stderr + done.stdout).splitlines()
         if done.returncode != expect:
             raise DemoFailed(f"exit code {done.returncode} instead of {expect}:\n" + "\n".join(said[-30:]))
+        if keep is not None:
+            keep.write_text("\n".join(said), "utf-8")
         shown = [line for line in said if re.search(show, line)]
         for line in shown:
             self.tell(f"    {self._short(line)}")
@@ -150,12 +165,69 @@ def tell_story(story: Story) -> None:
         expect=3,
         show="NOT VERIFIED|FAIL|xpected|found",
     )
+    promote(story, artifact)
     story.step(
-        "5. The log verifies: every leaf re-hashed by the auditor, the checkpoint signed",
+        "10. The log verifies: every leaf re-hashed by the auditor, the checkpoint signed",
         ["log", "verify"],
         expect=0,
         show="VERIFIED|signed by the ledger|root equals|leaves ",
         identity="auditor",
+    )
+
+
+def promote(story: Story, artifact: Path) -> None:
+    """The same digest goes on: to staging, held for production, approved by two people, signed for production."""
+    directory = story.directory
+    subject = ["--policy", "demo", "--subject-file", str(artifact)]
+    digest = f"sha256:{hashlib.sha256(artifact.read_bytes()).hexdigest()}"
+    story.step(
+        "5. The same digest for staging: what is kept as evidence counts again",
+        ["sign", *subject, "--environment", "staging"],
+        expect=0,
+        show="SIGNED|request",
+    )
+    plan, held = directory.root / "rollback-plan.md", directory.root / "demo.held.json"
+    plan.write_text("Return to the release that runs now; nothing was migrated.\n", "utf-8")
+    story.step(
+        "6. A rollback plan of this very digest",
+        [
+            "evidence",
+            "add",
+            str(plan),
+            "--kind",
+            "rollback-plan",
+            *subject[:2],
+            "--subject",
+            f"{artifact.name}@{digest}",
+        ],
+        expect=0,
+        show="sha256|leaf",
+    )
+    production = ["sign", *subject, "--environment", "production"]
+    story.step(
+        "7. Held: everything is satisfied but people have not approved",
+        production,
+        expect=11,
+        show="WAITING|request|next",
+        keep=held,
+    )
+    found = re.search(r"request ([0-9a-f]{32})", held.read_text("utf-8"))
+    if found is None:
+        raise DemoFailed("the answer names no request")
+    for place, name in enumerate(("approver-1", "approver-2")):
+        story.step(
+            f"8.{place + 1} Approved by {name}: the six answers are read, and signed over",
+            ["approve", found[1], "--key", str(directory.identity(name) / "approval.key")],
+            expect=0,
+            show=r"^ [+!] |digest  |APPROVED" if place == 0 else "APPROVED",
+            identity=name,
+        )
+    bundle, receipt = directory.root / "production.bundle.json", directory.root / "production.receipt.json"
+    story.step(
+        "9. Signed for production, by the key of production",
+        [*production, "--bundle", str(bundle), "--receipt", str(receipt)],
+        expect=0,
+        show="SIGNED|request",
     )
 
 

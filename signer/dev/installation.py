@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from policy.document import Policy, parse_policy
-from policy.library import render
+from policy.library import Stages, render
 from policy.schema import PolicyError
 from signer.dev.certificates import ensure_client, ensure_key, ensure_server, load_key, open_ca, public_pem
 from signer.dev.directory import IDENTITIES, OWNERS, SIGNERS, DevDirectory, write_public
@@ -34,6 +34,8 @@ PROMOTION = b"""\
 promotion: {decisions: 2, period: 0s}
 """
 THRESHOLD = 2
+APPROVERS, PRODUCTION_KEY = "approvers", "production"
+"""The group that approves for production, and the key that signs for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,10 @@ def _policy(directory: DevDirectory, wished: Path | None) -> tuple[bytes, Policy
             source_verifier=SOURCE_VERIFIER,
             repository=REPOSITORY,
             environment=ENVIRONMENT,
+            stages=Stages(approvers=APPROVERS, key=PRODUCTION_KEY),
         )
+        # Two people approve for production; nobody at a throwaway authority waits two hours for it.
+        data = data.replace(b", minSoak: 2h", b"").replace(b'{"approvers": 1}', b'{"approvers": 2}')
         data += PROMOTION
     try:
         return data, parse_policy(data)

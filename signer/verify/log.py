@@ -7,13 +7,14 @@ checkpoint (signed) ── size, root ──▶ tile/entries/000 … ──▶ l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from policy.decision import Verdict
 from signer.formats.trust import TrustDocument
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import (
     Activation,
     Decision,
@@ -35,6 +36,7 @@ from signer.tlog.checkpoint import Checkpoint, verify_checkpoint
 from signer.tlog.merkle import Edge, leaf_hash
 from signer.tlog.tiles import WIDTH, Tile, parse_entries, tile_width
 from signer.verify.checks import Checklist, OneCheck
+from signer.verify.said import Said
 from signer.verify.trust import ledger_keys
 
 _HASH = 32
@@ -78,8 +80,7 @@ class _Record:
     kinds: Counter[str] = field(default_factory=Counter)
     allowed: dict[int, str] = field(default_factory=dict)
     """Index of each ALLOW leaf without outcome -> its request id."""
-    waivers: set[str] = field(default_factory=set)
-    """Digests of the waivers that are recorded and not ended."""
+    said: Said = field(default_factory=Said)
 
 
 class TileDirectory:
@@ -197,7 +198,7 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
         case Decision():
             if leaf.verdict == Verdict.ALLOW:
                 record.allowed[index] = leaf.request
-            _require_waivers(record, index, leaf.waivers, check)
+            record.said.decide(index, leaf, check)
         case Outcome():
             check.require(
                 record.allowed.pop(leaf.decision, None) == leaf.request,
@@ -205,20 +206,8 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
                 expected=f"an allowing decision at leaf {leaf.decision} for request {leaf.request!r}, still open",
                 found=f"an outcome at leaf {index} without it",
             )
-        case WaiverLeaf():
-            record.waivers.add(leaf.digest)
-        case WaiverEndLeaf():
-            _require_waivers(record, index, (leaf.waiver,), check)
-            record.waivers.remove(leaf.waiver)
+            record.said.end(leaf)
+        case WaiverLeaf() | WaiverEndLeaf() | ApprovalLeaf() | ApprovalRevocationLeaf():
+            record.said.hear(index, leaf, check)
         case Activation() | Refusal() | Trust() | Key() | Evidence() | ShadowLeaf() | HaltLeaf() | ResumeLeaf():
             pass
-
-
-def _require_waivers(record: _Record, index: int, waivers: Iterable[str], check: OneCheck) -> None:
-    for digest in waivers:
-        check.require(
-            digest in record.waivers,
-            code="waiver-not-in-force",
-            expected=f"a waiver sha256:{digest[:64]} recorded before leaf {index} and not ended",
-            found="none",
-        )

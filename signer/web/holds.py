@@ -42,7 +42,8 @@ def holds(application: Application) -> Blueprint:
         decision = None if row is None else application.reader.decision(request)
         if row is None or decision is None or not may_see(caller(), row):
             raise out_of_reach()
-        return Response(canonical(_sheet(row, decision, application)), mimetype=JSON)
+        shown = {"caller": caller().principal.id, **_sheet(row, decision, application)}
+        return Response(canonical(shown), mimetype=JSON)
 
     return resource.blueprint
 
@@ -108,25 +109,49 @@ def _sheet(row: HoldRow, decision: DecisionRow, application: Application) -> dic
     if not isinstance(genesis, Genesis):
         raise Unavailable("ledger-unavailable", "leaf 0 is not a genesis leaf")
     facts = _facts(decision, application)
-    before = _last_release(row, application)
     return {
         "origin": genesis.origin,
         "hold": hold_object(row, application),
         "decision": parse_object(document_of(application, decision), limit=4 * MAX_DOCUMENT),
         "evidence": list(_evidence(facts, application)),
-        "last_release": None
-        if before is None
-        else {
-            "request_id": before.request_id,
-            "sha256": before.first,
-            "time": format_time(before.time),
-            "differences": differences(_facts(before, application), facts),
-        },
+        "compared": _compared(row, facts, application),
     }
 
 
 def _facts(row: DecisionRow, application: Application) -> Facts:
     return decode_facts(stored(application, row.facts))
+
+
+def _compared(row: HoldRow, facts: Facts, application: Application) -> dict[str, Any] | None:
+    """What runs there now, by the last recorded deployment, else the last release; and what differs from it."""
+    deployed = next(
+        (
+            each
+            for each in application.reader.deployments(
+                policy=row.policy, environment=row.environment, limit=MAX_LOOKED_AT
+            )
+            if each.body.status == "deployed" and each.body.digest
+        ),
+        None,
+    )
+    if deployed is None:
+        before = _last_release(row, application)
+        what, sha256, time = ("released", before.first, format_time(before.time)) if before else ("", "", "")
+    else:
+        what, sha256, time = "deployed", deployed.body.digest, deployed.body.time
+        before = _release_of(sha256, row, application)
+    if not what:
+        return None
+    told = [] if before is None else differences(_facts(before, application), facts)
+    return {"as": what, "sha256": sha256, "time": time, "known": before is not None, "differences": told}
+
+
+def _release_of(sha256: str, row: HoldRow, application: Application) -> DecisionRow | None:
+    """The last decision that allowed a digest for the same environment."""
+    found = application.reader.decisions(
+        digest=f"sha256:{sha256}", policy=row.policy, environment=row.environment, verdict="allow", limit=1
+    )
+    return found[0] if found else None
 
 
 def _last_release(row: HoldRow, application: Application) -> DecisionRow | None:

@@ -37,6 +37,7 @@ from signer.formats.canonical import sha256_hex
 from signer.formats.dsse import parse_envelope
 from signer.formats.spki import spki_pem
 from signer.ledger.leaves import Leaf, decode_leaf
+from tests import approvals
 from tests.authority import LiveAuthority
 from tests.integration.web_pki import Authority, Identity
 from tests.waivers import KEYS
@@ -52,16 +53,33 @@ metadata: {name: access, version: 1}
 people:
   - {id: alice, sans: ["spiffe://dev.invalid/person/alice"], approvalKeys: ["ALICE"]}
   - {id: bob, sans: ["spiffe://dev.invalid/person/bob"], approvalKeys: ["BOB"]}
-  - {id: developer, emails: [developer@dev.invalid]}
+  - {id: developer, emails: [developer@dev.invalid], sans: ["spiffe://dev.invalid/person/developer"],
+     logins: [{issuer: "https://github.com", id: 4711}], approvalKeys: ["DEVELOPER"]}
+  - {id: kim, sans: ["spiffe://dev.invalid/person/kim"], approvalKeys: ["KIM"]}
+  - {id: lee, sans: ["spiffe://dev.invalid/person/lee"], approvalKeys: ["LEE"]}
+  - {id: omar, sans: ["spiffe://dev.invalid/person/omar"], approvalKeys: ["OMAR"]}
+  - {id: guest, sans: ["spiffe://dev.invalid/person/guest"], approvalKeys: ["GUEST"]}
   - {id: reviewer, emails: [reviewer@dev.invalid]}
   - {id: maintainer, emails: [maintainer@dev.invalid]}
 robots:
   - {id: ci, sans: ["spiffe://dev.invalid/robot/ci"]}
   - {id: other, sans: ["spiffe://dev.invalid/robot/other"]}
   - {id: auditor, sans: ["spiffe://dev.invalid/robot/auditor"]}
+groups:
+  - {id: release-managers, kind: release, members: [kim, lee, developer]}
+  - {id: sre, kind: operations, members: [kim, omar, developer]}
+  - {id: hasty, kind: release, members: [guest]}
 grants:
   - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent, keyless],
      environments: [release], repositories: ["*"]}
+  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [staged],
+     environments: [release, production], repositories: ["*"]}
+  - {to: "person:developer", actions: [sign, check, approve, read], policies: [staged], environments: [production],
+     repositories: ["*"]}
+  - {to: "person:kim", actions: [approve, read], policies: [staged], environments: [production], repositories: ["*"]}
+  - {to: "person:lee", actions: [approve, read], policies: [staged], environments: [production], repositories: ["*"]}
+  - {to: "person:omar", actions: [approve, read], policies: [staged], environments: [production], repositories: ["*"]}
+  - {to: "person:guest", actions: [approve, read], policies: [staged], environments: [production], repositories: ["*"]}
   - {to: "robot:other", actions: [sign, check, evidence, read], policies: [other], environments: [release],
      repositories: ["*"]}
   - {to: "robot:auditor", actions: [read, audit], policies: ["*"], environments: ["*"], repositories: ["*"]}
@@ -71,9 +89,13 @@ quotas:
   - {to: "robot:other", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "person:alice", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "robot:auditor", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+  - {to: "group:release-managers", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+  - {to: "group:sre", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
+  - {to: "group:hasty", requestsPerMinute: 20, evidenceBytes: 0}
 """
-for _name, _place in (("alice", "ALICE"), ("bob", "BOB")):
-    ACCESS = ACCESS.replace(_place, spki_pem(KEYS[_name].public_key()).replace("\n", "\\n"))
+for _name, _key in {**KEYS, **approvals.KEYS}.items():
+    _pem = spki_pem(_key.public_key()).replace("\n", "\\n")
+    ACCESS = ACCESS.replace(f'"{_name.upper()}"', f'"{_pem}"')
 
 INDEPENDENT = """\
 schema: signing-policy/v1
@@ -231,13 +253,15 @@ class Stack:
         pki.revoke(pki.folder / "clients.crl")
         port, public_port, metrics_port = free_ports(3)
         identities = {name: pki.client(name) for name in ("ci", "other", "auditor", "nobody")}
-        identities["alice"] = pki.client("alice", uris=["spiffe://dev.invalid/person/alice"])
+        for name in ("alice", "kim", "lee", "omar", "developer", "guest"):
+            identities[name] = pki.client(name, uris=[f"spiffe://dev.invalid/person/{name}"])
         stack = cls(authority, pki, strangers, port, public_port, metrics_port, identities)
         stack.write_settings()
         authority.start()
         authority.set_up()
         stack.activate("policy", named(authority.policy_bytes, "other"))
         stack.activate("policy", independent(authority.signers))
+        stack.activate("policy", named(approvals.policy_document(authority.signers), "staged"))
         stack.serve()
         return stack
 

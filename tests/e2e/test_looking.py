@@ -100,7 +100,10 @@ def test_a_deployer_keeps_no_evidence(authority: Running) -> None:
 def test_the_release_key_is_listed(authority: Running) -> None:
     ran = authority.signer("keys", "list", "-o", "json")
     assert ran.code == 0, ran.err
-    assert [(key["name"], key["purpose"]) for key in ran.json["keys"]] == [("release", "statement")]
+    assert [(key["name"], key["purpose"]) for key in ran.json["keys"]] == [
+        ("production", "statement"),
+        ("release", "statement"),
+    ]
 
 
 def test_the_trust_file_is_shown_and_current(authority: Running) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from signer.formats.trust import TrustDocument
+from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import Genesis, Outcome, WaiverEndLeaf, WaiverLeaf, decode_leaf, encode_leaf
 from signer.tlog.merkle import leaf_hash
 from signer.tlog.tiles import WIDTH, Tile, encode_entries, tile_width
@@ -272,3 +273,80 @@ def test_no_decision_rests_on_a_waiver(before: tuple[WaiverLeaf | WaiverEndLeaf,
     with pytest.raises(CheckFailed) as refused:
         verify(Source(authority), authority.trust_document())
     assert refused.value.code == "waiver-not-in-force"
+
+
+def approval_leaf(digest: str = WAIVER) -> ApprovalLeaf:
+    return ApprovalLeaf(
+        time=halt_leaf().time,
+        verb="approve",
+        digest=digest,
+        envelope="cd" * 32,
+        kid="kid",
+        hold="ab" * 16,
+        decision=1,
+        sha256="9c" * 32,
+        environment="release",
+        policy="demo",
+        policy_digest="1" * 64,
+        cited="2" * 64,
+        answers="3" * 64,
+        person="person:1",
+        groups=("sre",),
+        at=halt_leaf().time,
+        principal="person:1",
+    )
+
+
+def revoked_approval(digest: str = WAIVER) -> ApprovalRevocationLeaf:
+    return ApprovalRevocationLeaf(
+        time=halt_leaf().time, approval=digest, envelope="", reason="a mistake", principal="person:1"
+    )
+
+
+def test_a_release_rests_on_an_approval_that_stands() -> None:
+    authority = Authority()
+    authority.append(approval_leaf())
+    authority.append(approval_leaf("ef" * 32))
+    authority.append(revoked_approval("ef" * 32))
+    authority.release(decision=changed(approvals=(WAIVER,)))
+    assert verify(Source(authority), authority.trust_document()).leaves["approval"] == 2
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param((), id="that was never given"),
+        pytest.param((approval_leaf("ef" * 32),), id="when another one is"),
+        pytest.param((approval_leaf(), revoked_approval()), id="that was taken back before"),
+    ],
+)
+def test_no_release_rests_on_an_approval(before: tuple[ApprovalLeaf | ApprovalRevocationLeaf, ...]) -> None:
+    authority = Authority()
+    for leaf in before:
+        authority.append(leaf)
+    authority.release(decision=changed(approvals=(WAIVER,)))
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document())
+    assert refused.value.code == "approval-not-in-force"
+
+
+def test_two_releases_never_rest_on_one_approval() -> None:
+    authority = Authority()
+    authority.append(approval_leaf())
+    for _ in range(2):
+        authority.release(decision=changed(approvals=(WAIVER,)))
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document())
+    assert refused.value.code == "approval-not-in-force"
+
+
+def test_an_approval_of_what_came_to_nothing_may_allow_once_more() -> None:
+    authority = Authority()
+    authority.append(approval_leaf())
+    authority.release(decision=changed(approvals=(WAIVER,)), outcome=changed(status="failed", reason="stale"))
+    authority.release(decision=changed(approvals=(WAIVER,)))
+    assert verify(Source(authority), authority.trust_document()).leaves["decision"] == 2
+    authority.release(decision=changed(approvals=(WAIVER,)))
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document())
+    assert refused.value.code == "approval-not-in-force"

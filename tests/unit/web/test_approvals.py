@@ -14,7 +14,7 @@ from signer.formats.rfc3339 import format_time
 from signer.formats.strict_base64 import encode_base64
 from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.documents import StoredDocument
-from signer.ledger.leaves import Decision, Outcome
+from signer.ledger.leaves import Decision, DeploymentLeaf, Outcome
 from signer.ledger.sequencer import Entry
 from tests.approvals import an_approval, revocation, signed
 from tests.unit.web.test_activation import PREFIX, with_grant
@@ -75,6 +75,24 @@ def say(world: World, held: Decision, *, verb: Any = "approve", envelope: str = 
     )
     world.sequencer.append([Entry(leaf, tuple(documents))])
     return leaf
+
+
+def deploy(world: World, sha256: str) -> None:
+    """A deployment is recorded."""
+    leaf = DeploymentLeaf(
+        time=format_time(NOW),
+        id=sha256,
+        policy="demo",
+        environment="release",
+        status="deployed",
+        reference="registry.example/shop:1",
+        digest=sha256,
+        at=format_time(NOW),
+        approval="",
+        gate=None,
+        principal="robot:deployer",
+    )
+    world.sequencer.append([Entry(leaf)])
 
 
 def listed(world: World, query: str = "") -> list[dict[str, Any]]:
@@ -222,10 +240,16 @@ def test_a_hold_is_shown_with_its_questions_its_evidence_and_what_is_new_in_it(w
         "findings",
         "rollback",
     ]
-    assert sheet["last_release"]["sha256"] == SUBJECT.sha256
-    assert sheet["last_release"]["differences"] == [
-        {"what": "digest", "before": f"sha256:{SUBJECT.sha256}", "now": f"sha256:{OTHER.sha256}"}
-    ]
+    difference = {"what": "digest", "before": f"sha256:{SUBJECT.sha256}", "now": f"sha256:{OTHER.sha256}"}
+    compared = sheet["compared"]
+    assert (compared["as"], compared["sha256"], compared["known"]) == ("released", SUBJECT.sha256, True)
+    assert compared["differences"] == [difference]
+    # What was deployed there last goes before what was released last.
+    for digest, known in ((SUBJECT.sha256, True), ("ee" * 32, False)):
+        deploy(world, digest)
+        compared = world.client().get(f"/v1/holds/{held.request}").get_json()["compared"]
+        assert (compared["as"], compared["sha256"], compared["known"]) == ("deployed", digest, known)
+        assert compared["differences"] == ([difference] if known else [])
 
 
 def test_what_is_out_of_reach_is_neither_listed_nor_shown(world: World) -> None:
