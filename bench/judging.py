@@ -19,7 +19,17 @@ from typing import Any, Literal
 
 from policy.document import Policy, load_document, parse_policy
 from policy.engine import evaluate
-from policy.facts import EvidenceFacts, Facts, Item, Origin, Provenance, SourceSummary, Vulnerability, VulnerabilityScan
+from policy.facts import (
+    EvidenceFacts,
+    Facts,
+    Item,
+    Origin,
+    Provenance,
+    ReviewRecord,
+    SourceSummary,
+    Vulnerability,
+    VulnerabilityScan,
+)
 from policy.library import render, render_tests
 from policy.replay import Ending
 from policy.testing.suite import no_files, parse_suite
@@ -101,6 +111,9 @@ def different(facts: Facts, number: int) -> Facts:
         match each:
             case Provenance() | SourceSummary():
                 changes["commit"] = commit
+            case ReviewRecord():
+                changes["commit"] = commit
+                changes["reviews"] = tuple(replace(review, commit=commit) for review in each.reviews)
             case VulnerabilityScan():
                 severity: Literal["critical", "low"] = "critical" if number % 10 == 0 else "low"
                 changes["vulnerabilities"] = (Vulnerability(id=f"CVE-2026-{number}", severity=severity, score=None),)

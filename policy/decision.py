@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -61,9 +61,11 @@ class WaiverUse:
     max_uses: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One rule's judgement of the subjects it names: required, found, evidence, remedy (invariant I10)."""
+class Finding(NamedTuple):
+    """One rule's judgement of the subjects it names: required, found, evidence, remedy (invariant I10).
+
+    A named tuple, since every judgement makes one for each rule (docs/adr/0016-findings-are-named-tuples.md).
+    """
 
     rule: str
     """The rule's id in the policy document, for example BLD-1."""

@@ -13,7 +13,7 @@ branch and another one on the right builder do not add up. Removing such an item
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -72,39 +72,49 @@ class _Group:
 
 def _judge_stages(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> list[Finding]:
     """The findings of every stage, in the policy's order; each stage sees those of the stages before it."""
-    release = Release(
-        policy=policy.name,
-        environment=environment.name,
-        submitter=facts.request.submitter,
-        subjects=facts.request.subjects,
-        ledger=facts.ledger,
-    )
     groups = _groups(facts)
     judged: list[Finding] = []
     findings: tuple[Finding, ...] = ()
-    for stage in STAGES:
-        rules = tuple([rule for rule in environment.rules if rule.kind.stage == stage])
-        if rules:
-            judged.extend(_judge(policy, rules, groups, replace(release, findings=findings), now))
-            # judged → waived → shadow; all of them again, since a decision rests on so many waivers and no more
-            waived = waive(judged, policy=policy, facts=facts, now=now)
-            findings = set_aside(waived, environment.rules, now=now)
+    for rules in _stages(environment):
+        release = Release(
+            policy=policy.name,
+            environment=environment.name,
+            submitter=facts.request.submitter,
+            subjects=facts.request.subjects,
+            ledger=facts.ledger,
+            findings=findings,
+        )
+        judged.extend(_judge(policy, rules, groups, release, now))
+        # judged → waived → shadow; all of them again, since a decision rests on so many waivers and no more
+        waived = waive(judged, policy=policy, facts=facts, now=now)
+        findings = set_aside(waived, environment.rules, now=now)
     order = {name: place for place, name in enumerate(environment.require)}
     return sorted(findings, key=lambda finding: order[finding.rule])
 
 
+def _stages(environment: Environment) -> Iterable[tuple[Rule, ...]]:
+    """The rules of each stage that has any."""
+    for stage in STAGES:
+        rules = tuple([rule for rule in environment.rules if rule.kind.stage == stage])
+        if rules:
+            yield rules
+
+
 def _judge(
     policy: Policy, rules: tuple[Rule, ...], groups: list[_Group], release: Release, now: datetime
-) -> Iterable[Finding]:
+) -> list[Finding]:
     gating = in_force(rules, now)
     judged = [_judge_group(policy, gating, group, release, now) for group in groups]
     if len(gating) < len(rules):
         # Rules in shadow are judged as if all were in force, and choose no provenance for those that are.
         beside = [_judge_group(policy, rules, group, release, now) for group in groups]
         judged = [_merged(rules, every, gating, those) for every, those in zip(beside, judged, strict=True)]
-    for position, rule in enumerate(rules):
-        for group, judgements in zip(groups, judged, strict=True):
-            yield _finding(rule, judgements[position], group.subjects)
+    judged_groups = list(zip(groups, judged, strict=True))
+    return [
+        _finding(rule, judgements[position], group.subjects)
+        for position, rule in enumerate(rules)
+        for group, judgements in judged_groups
+    ]
 
 
 def _merged(
@@ -117,10 +127,7 @@ def _merged(
 
 def _groups(facts: Facts) -> list[_Group]:
     """Part the subjects by the evidence that may count for them, in the order of their first subject."""
-    items = sorted(
-        (item for item in facts.evidence.items() if _counts(item)),
-        key=lambda item: (item.origin.received, item.origin.digest),
-    )
+    items = sorted([item for item in facts.evidence.items() if _counts(item)], key=_received)
     classes: dict[tuple[int, ...], list[int]] = {}
     for position, item in enumerate(items):
         classes.setdefault(item.origin.covers, []).append(position)
@@ -137,10 +144,14 @@ def _groups(facts: Facts) -> list[_Group]:
     return [
         _Group(
             tuple(subjects),
-            _evidence(items[position] for position in sorted(chain.from_iterable(positions[n] for n in numbers))),
+            _evidence([items[position] for position in sorted(chain.from_iterable([positions[n] for n in numbers]))]),
         )
         for numbers, subjects in members.items()
     ]
+
+
+def _received(item: Item) -> tuple[int, str]:
+    return item.origin.received, item.origin.digest
 
 
 def _counts(item: Item) -> bool:
@@ -175,7 +186,7 @@ def _judge_group(
         trusted = [item for item in group.evidence.provenance if policy.trust.builder_of(item) is not None]
         # Of equals the one received last answers.
         candidates = [*reversed(trusted)] or candidates
-    subjects = tuple(release.subjects[index] for index in group.subjects)
+    subjects = tuple([release.subjects[index] for index in group.subjects])
     best: list[Judgement] = []
     for candidate in candidates:
         case = Case(
@@ -213,7 +224,7 @@ def _misses(judgements: list[Judgement]) -> int:
 def _judge_rule(rule: Rule, case: Case) -> Judgement:
     try:
         judgement = rule.kind.judge(rule.parameters, case)
-        hollow = judgement.outcome is Outcome.PASS and not judgement.evidence and rule.kind.rests_on_evidence
+        hollow = not judgement.evidence and judgement.outcome is Outcome.PASS and rule.kind.rests_on_evidence
     except Exception as fault:  # noqa: BLE001 - whatever a rule raises must end as unknown, and unknown denies (I5)
         return unknown(f"the rule ended with {type(fault).__name__}", remedy="report this as a defect: signer doctor")
     if hollow:
@@ -223,7 +234,7 @@ def _judge_rule(rule: Rule, case: Case) -> Judgement:
 
 def _finding(rule: Rule, judgement: Judgement, subjects: tuple[int, ...]) -> Finding:
     kind = rule.kind
-    title, remedy = _wording(kind, judgement)
+    title, remedy = (kind.success, "") if judgement.outcome is Outcome.PASS else _wording(kind, judgement)
     return Finding(
         rule=rule.id,
         type=kind.code,

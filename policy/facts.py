@@ -12,8 +12,7 @@ Facts are recorded for ever: a new field has a default that stands for "not stat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -254,10 +253,19 @@ class EvidenceFacts:
     signatures: tuple[ArtifactSignature, ...] = ()
     vex: tuple[Vex, ...] = ()
 
-    def items(self) -> Iterator[Item]:
+    def items(self) -> tuple[Item, ...]:
         """Every item of every kind."""
-        for kind in fields(self):
-            yield from getattr(self, kind.name)
+        return (
+            *self.provenance,
+            *self.sources,
+            *self.tests,
+            *self.scans,
+            *self.sboms,
+            *self.documents,
+            *self.reviews,
+            *self.signatures,
+            *self.vex,
+        )
 
 
 SourceItem = SourceSummary | ReviewRecord

@@ -11,6 +11,7 @@ A pattern always covers the whole text. Matching takes linear time: no expressio
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _PATTERN = re.compile(r"[A-Za-z0-9._~@+*-]+(?:/[A-Za-z0-9._~@+*-]+)*")
 
@@ -27,6 +28,11 @@ def matches(pattern: str, text: str) -> bool:
     wanted = pattern.split("/")
     offered = text.split("/")
     return len(wanted) == len(offered) and all(map(_segment_matches, wanted, offered))
+
+
+def matches_any(patterns: Sequence[str], text: str) -> bool:
+    """Whether one of `patterns` matches the whole of `text`; each matches itself, spelled out."""
+    return text in patterns or any(matches(pattern, text) for pattern in patterns)
 
 
 def _segment_matches(pattern: str, text: str) -> bool:

@@ -8,10 +8,10 @@ functions: `read` turns its part of the document into typed parameters, `judge` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from policy.decision import Offender, Outcome
 from policy.facts import (
@@ -46,6 +46,8 @@ STAGES: Final[tuple[Stage, ...]] = ("evidence", "release", "approval")
 """In which order rules are judged: what the evidence says, whether it may be released now, whether people approve."""
 
 P = TypeVar("P")
+K = TypeVar("K")
+V = TypeVar("V")
 Received = TypeVar("Received", TestResult, VulnerabilityScan, Sbom, Vex)
 
 
@@ -61,8 +63,7 @@ class Parameter:
     """How its values are ordered from loose to tight; None when no order can be told."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(NamedTuple):
     """How a rule ended for one group of subjects, before it is worded as a finding."""
 
     outcome: Outcome
@@ -97,11 +98,20 @@ class Case:
     now: datetime
     clock_skew: timedelta
     max_evidence_age: timedelta
+    _worked_out: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def ledger(self) -> LedgerFacts:
         """What the ledger knows."""
         return self.release.ledger
+
+    def once(self, work: Callable[[K, Case], V], of: K) -> V:
+        """What `work`, a pure function, makes of this case: worked out once, however many rules ask for it."""
+        asked = (work, of)
+        if asked not in self._worked_out:
+            self._worked_out[asked] = work(of, self)
+        answer: V = self._worked_out[asked]
+        return answer
 
     def age_fault(self, at: datetime, *, most: timedelta | None) -> str | None:
         """Say what is wrong with evidence made at `at`, or None; `most` of None means the policy's maxEvidenceAge."""
@@ -191,7 +201,7 @@ class Rule:
 
 def passed(items: Iterable[Item], *, found: str, bound: Bound = "subject") -> Judgement:
     """The items that were counted satisfy the rule."""
-    return Judgement(outcome=Outcome.PASS, cause="", found=found, evidence=digests(items), bound=bound)
+    return Judgement(Outcome.PASS, "", found, digests(items), bound)
 
 
 def failed(
@@ -204,15 +214,7 @@ def failed(
     offenders: tuple[Offender, ...] = (),
 ) -> Judgement:
     """Evidence is there, and it does not satisfy the rule."""
-    return Judgement(
-        outcome=Outcome.FAIL,
-        cause=cause,
-        found=found,
-        evidence=digests(items),
-        bound=bound,
-        remedy=remedy,
-        offenders=offenders,
-    )
+    return Judgement(Outcome.FAIL, cause, found, digests(items), bound, remedy, offenders)
 
 
 def unknown(
@@ -225,20 +227,13 @@ def unknown(
     offenders: tuple[Offender, ...] = (),
 ) -> Judgement:
     """Nothing counts, or what counts does not say."""
-    return Judgement(
-        outcome=Outcome.UNKNOWN,
-        cause=cause,
-        found=found,
-        evidence=digests(items),
-        bound=bound,
-        remedy=remedy,
-        offenders=offenders,
-    )
+    return Judgement(Outcome.UNKNOWN, cause, found, digests(items), bound, remedy, offenders)
 
 
 def digests(items: Iterable[Item]) -> tuple[str, ...]:
     """The digest of each item once, in the order given."""
-    return tuple(dict.fromkeys([item.origin.digest for item in items]))
+    every = [item.origin.digest for item in items]
+    return tuple(every if len(every) == 1 else dict.fromkeys(every))
 
 
 def latest(items: Sequence[Received]) -> tuple[Received, ...]:
@@ -247,6 +242,8 @@ def latest(items: Sequence[Received]) -> tuple[Received, ...]:
     Newer is what was received later and, where both say when they were made, was not made earlier: a result that was
     held back until now does not stand in for one that was made after it. Items received together have no order.
     """
+    if len(items) == 1:
+        return tuple(items)
     kept: list[Received] = []
     made: datetime | None = None  # the latest time at which something received later was made
     newest_first = sorted(items, key=lambda item: item.origin.received, reverse=True)
@@ -280,10 +277,10 @@ def worst(judgements: Iterable[Judgement]) -> Judgement:
     for outcome in (Outcome.FAIL, Outcome.UNKNOWN):
         for judgement in stopping:
             if judgement.outcome is outcome:
-                return judgement if len(stopping) == 1 else replace(judgement, offenders=_all_offenders(stopping))
+                return judgement if len(stopping) == 1 else judgement._replace(offenders=_all_offenders(stopping))
     evidence = tuple(dict.fromkeys(digest for judgement in every for digest in judgement.evidence))
     found = "; ".join(dict.fromkeys(judgement.found for judgement in every))
-    return replace(every[0], evidence=evidence, found=found)
+    return every[0]._replace(evidence=evidence, found=found)
 
 
 def _all_offenders(stopping: Iterable[Judgement]) -> tuple[Offender, ...]:

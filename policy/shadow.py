@@ -10,7 +10,6 @@ version says `mode: enforce`. Until then its finding ends as *shadow* and names 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -29,7 +28,7 @@ def in_shadow(rule: Rule, now: datetime) -> bool:
 
 def in_force(rules: Sequence[Rule], now: datetime) -> tuple[Rule, ...]:
     """The rules that a verdict at `now` rests on."""
-    return tuple(rule for rule in rules if not in_shadow(rule, now))
+    return tuple([rule for rule in rules if rule.mode == "enforce" or not in_shadow(rule, now)])
 
 
 def gates_from(rule: Rule) -> datetime:
@@ -48,7 +47,7 @@ def gating(rule: Rule) -> str:
 
 def set_aside(findings: tuple[Finding, ...], rules: Iterable[Rule], *, now: datetime) -> tuple[Finding, ...]:
     """The findings, those of rules in shadow with the outcome *shadow* and what they would have been."""
-    shadowed = {rule.id: rule for rule in rules if in_shadow(rule, now)}
+    shadowed = {rule.id: rule for rule in rules if rule.mode == "shadow" and in_shadow(rule, now)}
     if not shadowed:
         return findings
     return tuple(
@@ -58,8 +57,7 @@ def set_aside(findings: tuple[Finding, ...], rules: Iterable[Rule], *, now: date
 
 def _shadow(finding: Finding, rule: Rule) -> Finding:
     when = "" if rule.effective_on is None else f", in force from {moment(rule.effective_on)}"
-    return replace(
-        finding,
+    return finding._replace(
         outcome=Outcome.SHADOW,
         would=finding.outcome,
         title=f"in shadow{when}; would end as {finding.outcome}: {finding.title}",

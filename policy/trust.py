@@ -21,10 +21,10 @@ Its isolation class is what the security team says of it, never what the provena
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from policy.facts import (
     ArtifactSignature,
@@ -50,6 +50,17 @@ PROVENANCE: Final = ("v0.2",)
 _PEM = re.compile(
     r"-----BEGIN PUBLIC KEY-----\n(?:[A-Za-z0-9+/]{1,76}\n){0,40}[A-Za-z0-9+/]{1,76}={0,2}\n-----END PUBLIC KEY-----"
 )
+
+
+Made = TypeVar("Made")
+Made_contra = TypeVar("Made_contra", contravariant=True)
+
+
+class Entry(Protocol[Made_contra]):
+    """A trusted signer of one kind of evidence."""
+
+    def made(self, item: Made_contra, /) -> bool:
+        """Whether it signed `item`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +237,11 @@ class Trust:
             if entry.signer is not None and not entry.signer.differences(item.origin.identity):
                 return entry.difference(item)
         return nearest(named, item.origin.identity)
+
+
+def made_by(items: Iterable[Made], entries: Collection[Entry[Made]]) -> list[Made]:
+    """The items that one of `entries` made: never two of them, since each entry has its own name."""
+    return [item for item in items for entry in entries if entry.made(item)]
 
 
 def is_pem(text: str) -> bool:

@@ -9,7 +9,7 @@ first, and a waiver changes no finding of another rule.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,13 +22,14 @@ from policy.wording import moment
 
 MAX_WAIVERS: Final = 16
 """On so many waivers one decision may rest; each stands in its leaf."""
+_EXCUSABLE: Final = (Outcome.FAIL, Outcome.UNKNOWN)
 _SHORT: Final = 12
 
 
 def waive(findings: Iterable[Finding], *, policy: Policy, facts: Facts, now: datetime) -> tuple[Finding, ...]:
     """Mark each finding that recorded waivers excuse as a whole; every other one stays as it is but for its remedy."""
     matcher = _Matcher(policy, facts, now)
-    return tuple(map(matcher.mark, findings))
+    return tuple([matcher.mark(finding) if finding.outcome in _EXCUSABLE else finding for finding in findings])
 
 
 def waiver_fault(waiver: Waiver, *, policy: Policy, now: datetime) -> str | None:
@@ -76,8 +77,6 @@ class _Matcher:
         )
 
     def mark(self, finding: Finding) -> Finding:
-        if finding.outcome not in (Outcome.FAIL, Outcome.UNKNOWN):
-            return finding
         rule = self._policy.rule(finding.rule)
         if rule is None or not rule.waivable:
             return finding
@@ -92,7 +91,7 @@ class _Matcher:
             chosen = self._use(chosen)
         if chosen:
             return _waived(finding, chosen)
-        return replace(finding, remedy="; ".join(self._remedies(finding, faults)))
+        return finding._replace(remedy="; ".join(self._remedies(finding, faults)))
 
     def _choose(self, finding: Finding, live: Sequence[Waiver]) -> tuple[Waiver, ...]:
         """Waivers that excuse every part of the finding; empty when a part is left."""
@@ -172,6 +171,6 @@ def _waived(finding: Finding, waivers: Sequence[Waiver]) -> Finding:
         )
         for waiver in waivers
     )
-    return replace(
-        finding, outcome=Outcome.WAIVED, would=finding.outcome, title=f"waived: {finding.title}", waived_by=uses
+    return finding._replace(
+        outcome=Outcome.WAIVED, would=finding.outcome, title=f"waived: {finding.title}", waived_by=uses
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.decision import Outcome as RuleOutcome, Verdict
+from policy.decision import LETS_THROUGH, Verdict
 from signer.errors import Malformed
 from signer.formats.canonical import sha256_hex
 from signer.formats.findings import decode_decision
@@ -24,7 +24,6 @@ from signer.verify.bundle import VerifiedBundle
 from signer.verify.checks import Checklist
 from signer.verify.trust import ledger_keys
 
-LETS_THROUGH = frozenset({RuleOutcome.PASS, RuleOutcome.WAIVED, RuleOutcome.SHADOW, RuleOutcome.NOT_APPLICABLE})
 MAX_SUBJECTS_DOCUMENT = 4 * 1024 * 1024
 
 

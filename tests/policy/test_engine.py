@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +12,10 @@ import pytest
 from policy.decision import Outcome, Verdict
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
-from policy.facts import Item
+from policy.facts import EvidenceFacts, Item
 from policy.rule import Case, Judgement
+from policy.rules.source import change
+from policy.rules.source.join import join
 from tests.policy.factory import (
     NOW,
     ago,
@@ -27,6 +29,7 @@ from tests.policy.factory import (
     judge,
     policy,
     ran,
+    recorded,
     reviewed,
     scanned,
 )
@@ -200,6 +203,25 @@ def test_a_scan_may_end_the_skew_before_the_build_began() -> None:
         began = ago(hours=3) + timedelta(minutes=2) + tick
         decision = judge(policy("BLD-1", "VUL-1"), built(started=began, finished=ago(hours=1)), scanned())
         assert decision.of("VUL-1")[0].outcome is outcome
+
+
+def test_every_kind_of_evidence_is_among_the_items() -> None:
+    marks = {field.name: (object(),) for field in fields(EvidenceFacts)}
+    assert EvidenceFacts(**marks).items() == tuple(mark for (mark,) in marks.values())  # type: ignore[arg-type]
+
+
+def test_what_several_rules_ask_of_a_case_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    joins: list[str] = []
+
+    def counted(*arguments: Any, what: str) -> Any:
+        joins.append(what)
+        return join(*arguments, what=what)
+
+    monkeypatch.setattr(change, "join", counted)
+    two_builds = (built("first"), built("second", received=2), recorded())
+    decision = judge(policy("SRC-3", "SRC-4", "SRC-5"), *two_builds)
+    assert decision.verdict is Verdict.ALLOW
+    assert joins == ["review record"] * 2, "once for each provenance that may answer"
 
 
 # --- several subjects (Let's Encrypt, 2020: one item checked N times is not N items checked)

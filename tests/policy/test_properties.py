@@ -202,7 +202,7 @@ def decide(position: int, release: tuple[Item, ...]) -> Decision:
 
 def of_subject(decision: Decision, subject: int) -> list[Finding]:
     """The findings about one subject, whoever shares them."""
-    return [replace(finding, subjects=()) for finding in decision.findings if subject in finding.subjects]
+    return [finding._replace(subjects=()) for finding in decision.findings if subject in finding.subjects]
 
 
 policies = st.integers(0, len(POLICIES) - 1)

@@ -76,7 +76,7 @@ def test_several_digests_are_no_digest() -> None:
 
 def test_a_waived_finding_is_an_exception_and_no_clean_answer() -> None:
     release = held(production(ROLLBACK), asked())
-    waived = tuple(replace(each, outcome=Outcome.WAIVED) if each.rule == "VUL-1" else each for each in release.findings)
+    waived = tuple(each._replace(outcome=Outcome.WAIVED) if each.rule == "VUL-1" else each for each in release.findings)
     found = {each.id: each.answer for each in answers(replace(release, findings=waived))}
     assert (found["findings"], found["tests"]) == ("yes", "no")
 
@@ -84,7 +84,7 @@ def test_a_waived_finding_is_an_exception_and_no_clean_answer() -> None:
 def test_a_rule_in_shadow_answers_nothing() -> None:
     release = held(production(ROLLBACK), asked())
     shadowed = tuple(
-        replace(each, outcome=Outcome.SHADOW) if each.rule == "RBK-1" else each for each in release.findings
+        each._replace(outcome=Outcome.SHADOW) if each.rule == "RBK-1" else each for each in release.findings
     )
     assert {each.id: each.answer for each in answers(replace(release, findings=shadowed))}["rollback"] == "unknown"
 

@@ -138,7 +138,7 @@ def test_a_waiver_does_not_count_for(changes: dict[str, Any]) -> None:
     assert decision.verdict is Verdict.DENY
     finding = vul(decision)
     assert (finding.outcome, finding.waived_by, decision.waivers) == (Outcome.FAIL, (), ())
-    assert replace(finding, remedy="") == replace(vul(decide()), remedy="")
+    assert finding._replace(remedy="") == vul(decide())._replace(remedy="")
 
 
 def test_a_rule_that_is_not_waivable_is_never_waived() -> None:
@@ -341,7 +341,7 @@ def judge(waivers: tuple[Waiver, ...], release: tuple[Item, ...]) -> Decision:
 
 
 def plain(finding: Finding) -> Finding:
-    return replace(finding, remedy="")
+    return finding._replace(remedy="")
 
 
 @given(WAIVERS, releases)

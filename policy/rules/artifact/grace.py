@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from policy.facts import VulnerabilityScan
 
@@ -38,10 +39,15 @@ class Grace:
         return undated or tuple(scan for scan in holding if scan.first_received == first)
 
 
+_NONE: Final = Grace(lengths={}, holding={})
+
+
 def since(scans: Iterable[VulnerabilityScan], lengths: Mapping[str, timedelta]) -> Grace:
     """The grace of every finding in `scans`, all by accepted scanners and about the same digest."""
+    if not lengths:
+        return _NONE
     holding: dict[str, list[VulnerabilityScan]] = {}
-    for scan in scans if lengths else ():
+    for scan in scans:
         for name in {each.id for each in scan.vulnerabilities}:
             holding.setdefault(name, []).append(scan)
     return Grace(lengths, {name: tuple(those) for name, those in holding.items()})

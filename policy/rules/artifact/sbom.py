@@ -11,7 +11,7 @@ from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.schema import Section
 from policy.sense import Kind, Sense
-from policy.trust import Trust
+from policy.trust import Trust, made_by
 from policy.wording import listed
 
 PRODUCERS: Final = Parameter(
@@ -50,7 +50,7 @@ def trusted_sboms(producers: tuple[str, ...], case: Case) -> list[Sbom] | Judgem
     if not items:
         return unknown("no verified SBOM of this digest")
     accepted = [case.trust.producers[name] for name in producers]
-    trusted = [item for item in items if any(producer.made(item) for producer in accepted)]
+    trusted = made_by(items, accepted)
     if trusted:
         return trusted
     found = dict.fromkeys(f"an SBOM {signature(item.origin)}" for item in items)

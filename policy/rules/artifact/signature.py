@@ -9,7 +9,7 @@ from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.schema import Section
 from policy.sense import Kind, Sense
-from policy.trust import Trust
+from policy.trust import Trust, made_by
 from policy.wording import listed
 
 
@@ -29,7 +29,7 @@ def _judge_signature(demand: SignatureDemand, case: Case) -> Judgement:
     if not items:
         return unknown("no verified signature of this digest")
     accepted = [case.trust.signers[name] for name in demand.signers]
-    good = [item for item in items if any(entry.made(item) for entry in accepted)]
+    good = made_by(items, accepted)
     found = listed(dict.fromkeys(f"a signature, {signature(item.origin)}" for item in good or items))
     if good:
         return passed(good, found=found)

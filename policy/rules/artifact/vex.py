@@ -11,6 +11,7 @@ from typing import Final
 from policy.artifact_facts import VexStatement
 from policy.facts import Vex, Vulnerability
 from policy.rule import Case, latest
+from policy.trust import made_by
 from policy.wording import quote
 
 JUSTIFICATIONS: Final = frozenset(
@@ -41,7 +42,7 @@ def opinions(vulnerabilities: Iterable[Vulnerability], authors: tuple[str, ...],
 
     Of an author's documents, and among authors, the one received last decides; received together, each has to.
     """
-    trusted = [item for item in case.evidence.vex if any(case.trust.authors[name].made(item) for name in authors)]
+    trusted = made_by(case.evidence.vex, [case.trust.authors[name] for name in authors])
     for vulnerability in vulnerabilities:
         speaking = [item for item in trusted if any(_about(statement, vulnerability) for statement in item.statements)]
         decisive = latest(speaking)

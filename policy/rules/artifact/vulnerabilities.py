@@ -13,11 +13,11 @@ from policy.facts import Item, Vulnerability, VulnerabilityScan
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.rules.artifact.grace import Grace, since
-from policy.rules.artifact.severity import ORDER, SEVERITIES, UNRATED, by_rating
+from policy.rules.artifact.severity import ORDER, SEVERITIES, UNRATED
 from policy.rules.artifact.weighing import dated, exceeded, weigh
 from policy.schema import Section
 from policy.sense import Kind, Sense
-from policy.trust import Scanner, Trust
+from policy.trust import Scanner, Trust, made_by
 from policy.wording import listed, moment, quote, span
 
 
@@ -84,7 +84,7 @@ def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
     if not items:
         return unknown("no verified scan of this digest")
     accepted = {name: case.trust.scanners[name] for name in demand.scanners}
-    trusted = [item for item in items if any(scanner.made(item) for scanner in accepted.values())]
+    trusted = made_by(items, accepted.values())
     if not trusted:
         found = dict.fromkeys(f"a scan by {quote(item.scanner_uri)} {signature(item.origin)}" for item in items)
         signers = (scanner.signer for scanner in accepted.values())
@@ -96,25 +96,29 @@ def _judge_scan(demand: ScanDemand, case: Case) -> Judgement:
 
 def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, grace: Grace, case: Case) -> Judgement:
     weighed = weigh(demand, item, grace, case)
-    rated = by_rating(weighed.counted)
-    counts = {name: [dated(each, name, grace) for each in those] for name, those in rated.items()}
+    rated = weighed.rated
     finished = "at a time not stated" if item.finished is None else moment(item.finished)
-    summary = ", ".join(f"{len(counts[name])} {name}" for name in ORDER if name in counts)
+    summary = ", ".join([f"{len(rated[name])} {name}" for name in ORDER if name in rated])
     found = f"scan by {scanner.name} {finished}: {summary or 'no vulnerability'}{weighed.aside}"
     items: tuple[Item, ...] = (item, *weighed.documents)
+    exceeding = exceeded(demand.deny, rated)
+    late = dict(_time_faults(demand, item, scanner, case))
+    undated = [
+        name
+        for name, time in (("scan-undated", item.finished), ("database-undated", item.database_updated))
+        if time is None
+    ]
+    if not (exceeding or late or undated):
+        return passed(items, found=found)
     refusing = (*items, *weighed.against)
-    worst_ones = [name for name in exceeded(demand.deny, rated) if name != UNRATED]
+    worst_ones = [name for name in exceeding if name != UNRATED]
     over = [
-        f"{len(counts[name])} {name} ({listed(sorted(counts[name]))}), at most {demand.deny[name]}"
+        f"{len(rated[name])} {name} ({_dated(rated[name], name, grace)}), at most {demand.deny[name]}"
         for name in worst_ones
     ]
-    late = dict(_time_faults(demand, item, scanner, case))
     faults = (*over, *late.values())
-    times = {"scan-undated": item.finished, "database-undated": item.database_updated}
-    undated = [name for name, time in times.items() if time is None]
-    unrated = counts.get(UNRATED, [])
     # Also what would be unknown were there no failure: a waiver for the failure must not hide it.
-    unsettled = rated[UNRATED] if len(unrated) > demand.deny[UNRATED] else []
+    unsettled = rated[UNRATED] if UNRATED in exceeding else []
     if faults:
         return failed(
             listed(faults),
@@ -129,19 +133,21 @@ def _judge_one(demand: ScanDemand, item: VulnerabilityScan, scanner: Scanner, gr
         )
     if unsettled:
         return unknown(
-            f"{len(unrated)} vulnerabilities carry no severity ({listed(sorted(unrated))})",
+            f"{len(unsettled)} vulnerabilities carry no severity ({_dated(unsettled, UNRATED, grace)})",
             refusing,
             found=found,
             bound="subject",
             remedy="the scan job scans this digest again with a database that rates them: signer sign --evidence SCAN",
             offenders=_offenders(unsettled, undated),
         )
-    if undated:
-        missing = "when it ended" if item.finished is None else "when its database was updated"
-        return unknown(
-            f"the scan does not say {missing}", items, found=found, bound="subject", offenders=_offenders((), undated)
-        )
-    return passed(items, found=found)
+    missing = "when it ended" if item.finished is None else "when its database was updated"
+    return unknown(
+        f"the scan does not say {missing}", items, found=found, bound="subject", offenders=_offenders((), undated)
+    )
+
+
+def _dated(vulnerabilities: Iterable[Vulnerability], severity: str, grace: Grace) -> str:
+    return listed(sorted(dated(each, severity, grace) for each in vulnerabilities))
 
 
 def _ceiling(demand: ScanDemand) -> Literal["minimum", "better", "strong"]:

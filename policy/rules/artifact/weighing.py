@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from policy.facts import Item, Vex, Vulnerability, VulnerabilityScan
 from policy.rule import Case
@@ -35,7 +35,8 @@ class Demand(Protocol):
 class Weighed:
     """Which vulnerabilities of a scan count, and in words which do not."""
 
-    counted: tuple[Vulnerability, ...]
+    rated: Mapping[str, list[Vulnerability]]
+    """Those that count, by their rating."""
     aside: str
     documents: tuple[Vex, ...]
     """The VEX documents without which more would count than is allowed."""
@@ -43,8 +44,13 @@ class Weighed:
     """What keeps something from being set aside: VEX that takes it seriously, scans that started its grace."""
 
 
+_NOTHING: Final = Weighed(rated={}, aside="", documents=(), against=())
+
+
 def weigh(demand: Demand, item: VulnerabilityScan, grace: Grace, case: Case) -> Weighed:
     """Set aside what has no fix, what is in grace, and, where too many are left, what trusted authors dismiss."""
+    if not item.vulnerabilities:
+        return _NOTHING
     aside: list[str] = []
     fixed = [each for each in item.vulnerabilities if not (demand.only_if_fixed and item.tells_fixes and not each.fix)]
     if len(fixed) < len(item.vulnerabilities):
@@ -53,22 +59,29 @@ def weigh(demand: Demand, item: VulnerabilityScan, grace: Grace, case: Case) -> 
         aside.append(f"{told} without a fix")
     counted = []
     for each in fixed:
-        end = grace.end(each.id, rating(each))
+        end = grace.end(each.id, rating(each)) if grace.lengths else None
         if end is None or case.now >= end:
             counted.append(each)
         else:
             aside.append(f"{quote(each.id)} in grace until {moment(end)}")
-    # A document that changes nothing is not counted: leaving it out would change nothing either.
-    said = tuple(opinions(counted, demand.authors, case)) if exceeded(demand.deny, by_rating(counted)) else ()
+    late = [scan for each in counted if rating(each) in grace.lengths for scan in grace.starting(each.id)]
+    rated = by_rating(counted)
+    if not exceeded(demand.deny, rated):
+        # A document that changes nothing is not counted: leaving it out would change nothing either.
+        return Weighed(rated, _told(aside), (), tuple(late))
+    said = tuple(opinions(counted, demand.authors, case))
     gone = [each.vulnerability for each in said if each.why]
     aside += (each.why for each in said if each.why)
-    late = (scan for each in counted if rating(each) in grace.lengths for scan in grace.starting(each.id))
     return Weighed(
-        tuple(each for each in counted if each not in gone),
-        f"; not counted: {listed(aside)}" if aside else "",
+        by_rating(each for each in counted if each not in gone),
+        _told(aside),
         tuple(dict.fromkeys(document for each in said if each.why for document in each.documents)),
         (*(document for each in said if not each.why for document in each.documents), *late),
     )
+
+
+def _told(aside: list[str]) -> str:
+    return f"; not counted: {listed(aside)}" if aside else ""
 
 
 def exceeded(deny: Mapping[str, int], rated: Mapping[str, list[Vulnerability]]) -> list[str]:

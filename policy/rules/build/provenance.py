@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from policy.facts import Provenance
 from policy.identity import signature
-from policy.patterns import matches
+from policy.patterns import matches_any
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_name, covers_pattern
@@ -58,7 +58,11 @@ def read_parameters(section: Section) -> tuple[str, ...]:
 
 def foreign_parameters(item: Provenance, allow: tuple[str, ...]) -> list[str]:
     """Names of external parameters that the list does not hold."""
-    return [name for name in item.parameters if not _allowed(name, allow)]
+    unlisted = [name for name in item.parameters if name not in allow]
+    if not unlisted:
+        return []
+    below = tuple(entry.removesuffix("*") for entry in allow if entry.endswith(".*"))
+    return [name for name in unlisted if not name.startswith(below)]
 
 
 def _read_provenance(section: Section, trust: Trust) -> ProvenanceDemand:
@@ -102,7 +106,7 @@ def _judge_provenance(demand: ProvenanceDemand, case: Case) -> Judgement:
 def _provenance_faults(demand: ProvenanceDemand, item: Provenance, case: Case) -> Iterator[str]:
     if item.build_type not in demand.build_types:
         yield f"the build type {quote(item.build_type)} differs"
-    if demand.workflows and item.workflow is not None and not _any(demand.workflows, item.workflow):
+    if demand.workflows and item.workflow is not None and not matches_any(demand.workflows, item.workflow):
         yield f"the workflow {quote(item.workflow)} differs"
     foreign = foreign_parameters(item, demand.allow)
     if foreign:
@@ -112,14 +116,6 @@ def _provenance_faults(demand: ProvenanceDemand, item: Provenance, case: Case) -
     fault = None if at is None else case.age_fault(at, most=demand.max_age)
     if fault is not None:
         yield f"the build {fault}"
-
-
-def _allowed(name: str, allow: tuple[str, ...]) -> bool:
-    return any(name.startswith(entry.removesuffix("*")) if entry.endswith(".*") else name == entry for entry in allow)
-
-
-def _any(patterns: Iterable[str], text: str) -> bool:
-    return any(matches(pattern, text) for pattern in patterns)
 
 
 PROVENANCE = RuleType(

@@ -10,7 +10,7 @@ from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
 from policy.sense import Kind, Sense
-from policy.trust import Trust
+from policy.trust import Trust, made_by
 from policy.wording import listed, quote
 
 
@@ -49,10 +49,11 @@ def _judge_tests(demand: TestDemand, case: Case) -> Judgement:
     items = case.evidence.tests
     if not items:
         return unknown("no verified test result of this digest")
-    trusted = [item for item in items if any(case.trust.testers[name].made(item) for name in demand.testers)]
+    accepted = [case.trust.testers[name] for name in demand.testers]
+    trusted = made_by(items, accepted)
     if not trusted:
         found = dict.fromkeys(f"a test result {signature(item.origin)}" for item in items)
-        signers = (case.trust.testers[name].signer for name in demand.testers)
+        signers = (tester.signer for tester in accepted)
         cause = foreign((item.origin for item in items), signers, "the key is no accepted tester's")
         return failed(cause, items, found=listed(found))
     if not demand.suites:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.rule import Case, Judgement, Parameter, RuleType, passed
+from policy.rule import Case, Judgement, Parameter, RuleType
 from policy.rules.source.change import (
     COLLECTORS,
     EVIDENCE,
     KNOW_THEM,
     SUPPLY,
+    administrators,
     read_change,
-    reviewers,
     too_few,
 )
 from policy.schema import Section
@@ -51,7 +51,7 @@ def _judge(demand: AdminReviewDemand, case: Case) -> Judgement:
     if not stated:
         return change.unknown("no review record says whether a protection was bypassed")
     bypassers = {record.merged_by for record in change.records if record.bypassed} - {None}
-    found = reviewers(change, admins=True, insiders=(person for person in bypassers if person is not None))
+    found = administrators(change, bypassers=(person for person in bypassers if person is not None))
     told = f"{found.found}; {'a protection was bypassed' if True in stated else 'no protection was bypassed'}"
     what = "independent approvals of the head commit by administrators"
     if True in stated:
@@ -62,7 +62,7 @@ def _judge(demand: AdminReviewDemand, case: Case) -> Judgement:
     if UNMAPPED in bypassers:
         cause = "the access document does not know who bypassed a protection"
         return change.unknown(cause, found=told, remedy=KNOW_THEM)
-    return passed(change.items, found=told, bound="source")
+    return change.passed(told)
 
 
 ADMIN_REVIEW = RuleType(

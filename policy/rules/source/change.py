@@ -8,14 +8,14 @@ count. So the order in which records come does not matter, and an older one take
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from policy.decision import Outcome
 from policy.facts import Provenance, ReviewRecord
 from policy.review_facts import Review
-from policy.rule import Case, Judgement, Parameter, failed, unknown
+from policy.rule import Case, Judgement, Parameter, digests, unknown
 from policy.rules.source.join import join
 from policy.sense import Kind, Sense
 from policy.separation import UNMAPPED
@@ -40,29 +40,31 @@ COLLECTORS: Final = Parameter(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reviewers:
+    """Who approved the commit that was built, sorted by whether it counts."""
+
+    counted: frozenset[str]
+    unmapped: int
+    """How many more would count, were they known."""
+    found: str
+    """All of it in words and numbers: persons have no names here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What was built, what accepted collectors say of that commit, and who asks for the signature."""
+    """What was built, and what accepted collectors say together of that commit."""
 
     provenance: Provenance
     records: tuple[ReviewRecord, ...]
-    submitter: str
-
-    @property
-    def items(self) -> tuple[ReviewRecord | Provenance, ...]:
-        """All that a rule counts when it counts this change."""
-        return (*self.records, self.provenance)
-
-    @property
-    def authors(self) -> frozenset[str]:
-        """Authors and committers in any record; empty when no record says."""
-        return frozenset(person for record in self.records for person in record.authors or ())
-
-    @property
-    def insiders(self) -> frozenset[str]:
-        """Whose review never counts: authors, committers, who triggered the build, and who asks."""
-        trigger = self.provenance.triggered_by
-        return self.authors | {self.submitter} | ({trigger} if trigger is not None else set())
+    evidence: tuple[str, ...]
+    """Digests of all that a rule counts when it counts this change: the records and the provenance."""
+    authors: frozenset[str]
+    """Authors and committers in any record; empty when no record says."""
+    insiders: frozenset[str]
+    """Whose review never counts: authors, committers, who triggered the build, and who asks for the signature."""
+    reviewers: Reviewers
+    """Whose reviews count: standing approvals of the head commit by people who may write and are no insiders."""
 
     def unclear(self) -> Judgement | None:
         """The judgement when nobody can tell who is an insider."""
@@ -74,13 +76,17 @@ class Change:
             return self.unknown("the access document does not know who triggered the build", remedy=KNOW_THEM)
         return None
 
+    def passed(self, found: str) -> Judgement:
+        """Records are there and satisfy the rule."""
+        return Judgement(Outcome.PASS, "", found, self.evidence, "source")
+
     def unknown(self, cause: str, *, found: str = "", remedy: str = "") -> Judgement:
         """Records are there and do not say."""
-        return unknown(cause, self.items, found=found or self.found, bound="source", remedy=remedy)
+        return Judgement(Outcome.UNKNOWN, cause, found or self.found, self.evidence, "source", remedy)
 
     def failed(self, cause: str, *, found: str = "", remedy: str = "") -> Judgement:
         """Records are there and speak against it."""
-        return failed(cause, self.items, found=found or self.found, bound="source", remedy=remedy)
+        return Judgement(Outcome.FAIL, cause, found or self.found, self.evidence, "source", remedy)
 
     @property
     def found(self) -> str:
@@ -89,8 +95,12 @@ class Change:
         return f"review record by {listed(collectors)} for commit {quote(self.records[0].commit)}"
 
 
-def read_change(collectors: Sequence[str], case: Case) -> Change | Judgement:
+def read_change(collectors: tuple[str, ...], case: Case) -> Change | Judgement:
     """The change, or the judgement when no accepted record joins."""
+    return case.once(_read_change, collectors)
+
+
+def _read_change(collectors: tuple[str, ...], case: Case) -> Change | Judgement:
     joined = join(case.evidence.reviews, collectors, case, what="review record")
     if isinstance(joined, Judgement):
         return joined
@@ -98,45 +108,49 @@ def read_change(collectors: Sequence[str], case: Case) -> Change | Judgement:
     records = tuple(item for item in joined.items if not item.by_tree or item.tree in trees)
     if not records:
         return unknown("no review record says which tree the commit has", joined.items, bound="source")
-    return Change(joined.provenance, records, case.release.submitter)
+    built = joined.provenance
+    authors = frozenset([person for record in records for person in record.authors or ()])
+    trigger = () if built.triggered_by is None else (built.triggered_by,)
+    insiders = authors.union(trigger, (case.release.submitter,))
+    return Change(
+        provenance=built,
+        records=records,
+        evidence=digests((*records, built)),
+        authors=authors,
+        insiders=insiders,
+        reviewers=_reviewers(records, built.commit, insiders, admins=False),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewers:
-    """Who approved the commit that was built, sorted by whether it counts."""
-
-    counted: frozenset[str]
-    unmapped: int
-    """How many more would count, were they known."""
-    found: str
-    """All of it in words and numbers: persons have no names here."""
+def administrators(change: Change, *, bypassers: Iterable[str]) -> Reviewers:
+    """The reviews that count by administrators alone, and by nobody of `bypassers`."""
+    return _reviewers(change.records, change.provenance.commit, change.insiders.union(bypassers), admins=True)
 
 
-def reviewers(change: Change, *, admins: bool = False, insiders: Iterable[str] = ()) -> Reviewers:
-    """The reviews that count: standing approvals of the head commit by people who may write and are no insiders.
-
-    With `admins` by administrators alone; `insiders` are some more whose review does not count.
-    """
-    inside = change.insiders | set(insiders)
-    reviews = dict.fromkeys(review for record in change.records for review in record.reviews)
-    opposed = {
-        review.reviewer for review in reviews if review.commit == change.provenance.commit and _is_opposed(review)
-    }
+def _reviewers(
+    records: Iterable[ReviewRecord], commit: str | None, insiders: frozenset[str], *, admins: bool
+) -> Reviewers:
+    reviews = dict.fromkeys([review for record in records for review in record.reviews])
+    opposed = {review.reviewer for review in reviews if review.commit == commit and _is_opposed(review)}
     counted: set[str] = set()
     unmapped = 0
-    passed_over: Counter[str] = Counter()
+    passed_over: dict[str, int] = {}
     for review in reviews:
-        why = _why_not(review, change.provenance.commit, inside, opposed, admins=admins)
+        why = _why_not(review, commit, insiders, opposed, admins=admins)
         if why:
-            passed_over[why] += 1
+            passed_over[why] = passed_over.get(why, 0) + 1
         elif review.reviewer == UNMAPPED:
             unmapped += 1
         else:
             counted.add(review.reviewer)
     if unmapped:
         passed_over["by somebody whom the access document does not know"] = unmapped
-    more = "".join(f"; {count} {why}" for why, count in sorted(passed_over.items()))
-    return Reviewers(frozenset(counted), unmapped, f"{len(counted)} independent {_plural(len(counted))}{more}")
+    more = "".join([f"; {count} {why}" for why, count in sorted(passed_over.items())])
+    return Reviewers(
+        counted=frozenset(counted),
+        unmapped=unmapped,
+        found=f"{len(counted)} independent {_plural(len(counted))}{more}",
+    )
 
 
 def _is_opposed(review: Review) -> bool:

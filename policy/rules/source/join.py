@@ -11,7 +11,7 @@ from policy.facts import Provenance, ReviewRecord, SourceItem, SourceSummary
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, failed, unknown
 from policy.rules.build.provenance import no_trusted_provenance
-from policy.trust import Collector
+from policy.trust import Collector, made_by
 from policy.wording import listed, quote
 
 Joining = TypeVar("Joining", SourceSummary, ReviewRecord)
@@ -41,7 +41,7 @@ def join(items: Sequence[Joining], collectors: Sequence[str], case: Case, *, wha
     if not joined:
         return unknown(f"no {what} for commit {quote(provenance.commit)} of {quote(provenance.repository)}")
     accepted = [case.trust.collectors[name] for name in collectors]
-    trusted = [item for item in joined if any(collector.made(item) for collector in accepted)]
+    trusted = made_by(joined, accepted)
     if not trusted:
         return _by_nobody_accepted(joined, accepted)
     independent = tuple(item for item in trusted if not _signed_alike(item, provenance))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from policy.review_facts import OwnedFiles
-from policy.rule import Case, Judgement, Parameter, RuleType, passed
+from policy.rule import Case, Judgement, Parameter, RuleType
 from policy.rules.source.change import (
     COLLECTORS,
     EVIDENCE,
@@ -15,7 +15,6 @@ from policy.rules.source.change import (
     SUPPLY,
     Change,
     read_change,
-    reviewers,
 )
 from policy.schema import Section
 from policy.sense import Kind, Sense
@@ -45,30 +44,31 @@ def _read_files(section: Section, trust: Trust) -> OwnersDemand:
 
 
 def _judge_owners(demand: OwnersDemand, case: Case) -> Judgement:
-    change = _enforced(demand, case)
+    change = case.once(_enforced, demand.collectors)
     if isinstance(change, Judgement):
         return change
     return _approved(change, [files for record in change.records for files in record.owned])
 
 
 def _judge_files(demand: OwnersDemand, case: Case) -> Judgement:
-    change = _enforced(demand, case)
+    change = case.once(_enforced, demand.collectors)
     if isinstance(change, Judgement):
         return change
     workflow = change.provenance.workflow
     if workflow is None:
         return change.unknown("the provenance does not name the workflow that built")
     every = [files for record in change.records for files in record.owned]
-    guarding = [[files for files in every if _covers(files, path)] for path in (workflow, *demand.paths)]
-    bare = [path for path, those in zip((workflow, *demand.paths), guarding, strict=True) if not those]
+    guarding = {path: [files for files in every if _covers(files, path)] for path in (workflow, *demand.paths)}
+    bare = [path for path, those in guarding.items() if not those]
     if bare:
         owned = listed(quote(path) for files in every for path in files.paths)
         return change.failed(f"nobody owns {listed(map(quote, bare))}", found=f"owned: {owned}")
-    return _approved(change, list(dict.fromkeys(files for those in guarding for files in those)))
+    return _approved(change, list(dict.fromkeys([files for those in guarding.values() for files in those])))
 
 
-def _enforced(demand: OwnersDemand, case: Case) -> Change | Judgement:
-    change = read_change(demand.collectors, case)
+def _enforced(collectors: tuple[str, ...], case: Case) -> Change | Judgement:
+    """The change where the platform insists on the approval of owners and there are some, or the judgement."""
+    change = read_change(collectors, case)
     if isinstance(change, Judgement):
         return change
     stated = {record.owners_enforced for record in change.records} - {None}
@@ -85,8 +85,8 @@ def _approved(change: Change, files: Sequence[OwnedFiles]) -> Judgement:
     """Whether each of these files is as it was, or changed with the approval of an independent owner."""
     changed = [each for each in files if each.changed]
     if not changed:
-        return passed(change.items, found=f"no change of {_paths(files)}", bound="source")
-    found = reviewers(change)
+        return change.passed(f"no change of {_paths(files)}")
+    found = change.reviewers
     alone = [each for each in changed if found.counted.isdisjoint(each.owners)]
     told = f"changed: {_paths(changed)}; {found.found}"
     certain = [each for each in alone if UNMAPPED not in each.owners and not found.unmapped]
@@ -98,7 +98,7 @@ def _approved(change: Change, files: Sequence[OwnedFiles]) -> Judgement:
     if alone:
         cause = f"the access document does not know an owner of {_paths(alone)} or a reviewer"
         return change.unknown(cause, found=told, remedy=KNOW_THEM)
-    return passed(change.items, found=told, bound="source")
+    return change.passed(told)
 
 
 def _covers(files: OwnedFiles, path: str) -> bool:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from policy.patterns import matches
+from policy.patterns import matches_any
 from policy.review_facts import ProtectedRef
-from policy.rule import Case, Judgement, Parameter, RuleType, passed
+from policy.rule import Case, Judgement, Parameter, RuleType
 from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, read_change
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_pattern
@@ -48,7 +48,7 @@ def _judge(demand: ProtectionDemand, case: Case) -> Judgement:
     stated = _stated(change)
     if not stated:
         return change.unknown("no review record says that the ref is protected")
-    wanted = {ref: each for ref, each in stated.items() if any(matches(pattern, ref) for pattern in demand.refs)}
+    wanted = {ref: each for ref, each in stated.items() if matches_any(demand.refs, ref)}
     found = f"protected: {listed(map(quote, stated))}"
     if not wanted:
         return change.failed(f"the protected ref {listed(map(quote, stated))} differs", found=found)
@@ -56,7 +56,7 @@ def _judge(demand: ProtectionDemand, case: Case) -> Judgement:
     fewest = min(faults, key=len)
     if fewest:
         return change.failed(listed(fewest), found=found)
-    return passed(change.items, found=found, bound="source")
+    return change.passed(found)
 
 
 def _stated(change: Change) -> dict[str, list[ProtectedRef]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.patterns import matches
+from policy.patterns import matches_any
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
@@ -41,7 +41,7 @@ def _judge_ref(demand: RefDemand, case: Case) -> Judgement:
             ("repository", item.repository, demand.repositories),
             ("ref", item.ref, demand.refs),
         )
-        if value is not None and not any(matches(pattern, value) for pattern in patterns)
+        if value is not None and not matches_any(patterns, value)
     ]
     if differing:
         return failed(listed(differing), [item], found=found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.rule import Case, Judgement, Parameter, RuleType, passed
-from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, read_change, reviewers, too_few
+from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, read_change, too_few
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust
@@ -38,9 +38,9 @@ def _judge(demand: ReviewersDemand, case: Case) -> Judgement:
     change = read_change(demand.collectors, case)
     if isinstance(change, Judgement):
         return change
-    found = reviewers(change)
+    found = change.reviewers
     short = too_few(change, found, least=demand.least, what="independent approvals of the head commit")
-    return short or passed(change.items, found=found.found, bound="source")
+    return short or change.passed(found.found)
 
 
 REVIEWERS = RuleType(

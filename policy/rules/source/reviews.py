@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from policy.decision import Outcome
 from policy.facts import Provenance, SourceSummary
-from policy.patterns import matches
+from policy.patterns import matches_any
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
 from policy.rules.source.join import join
 from policy.schema import Section
@@ -22,13 +22,13 @@ from policy.wording import listed, quote, span
 TWO_PARTY: Final = "SLSA_SOURCE_TWO_PARTY_REVIEWED"
 SOURCE_LEVELS: Final = ("SLSA_SOURCE_LEVEL_1", "SLSA_SOURCE_LEVEL_2", "SLSA_SOURCE_LEVEL_3", "SLSA_SOURCE_LEVEL_4")
 
+_DEPTH: Final = {name: depth for depth, name in enumerate(SOURCE_LEVELS, start=1)}
 _PROPERTY = re.compile(r"(?:SLSA_SOURCE_TWO_PARTY_REVIEWED|ORG_SOURCE_[A-Z0-9_]+)")
 
 
 def source_level(item: SourceSummary) -> int:
     """The source level that the VSA states; 0 when none, the lowest when it breaks the rule of one per track."""
-    stated = [SOURCE_LEVELS.index(level) + 1 for level in item.levels if level in SOURCE_LEVELS]
-    return min(stated, default=0)
+    return min([_DEPTH[level] for level in item.levels if level in _DEPTH], default=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def _judge_reviews(demand: ReviewDemand, case: Case) -> Judgement:
     if isinstance(joined, Judgement):
         return joined
     # One satisfying item is enough; else the one that comes nearest is the one to tell the developer about.
-    return min((_judge_summary(demand, item, joined.provenance, case) for item in joined.items), key=_distance)
+    return min([_judge_summary(demand, item, joined.provenance, case) for item in joined.items], key=_distance)
 
 
 def _judge_summary(demand: ReviewDemand, item: SourceSummary, provenance: Provenance, case: Case) -> Judgement:
@@ -109,13 +109,13 @@ def _faults(demand: ReviewDemand, item: SourceSummary, case: Case) -> Iterator[s
     if item.result != "PASSED":
         yield f"the source verification ended {quote(item.result)}"
     level = source_level(item)
-    if demand.at_least is not None and level < SOURCE_LEVELS.index(demand.at_least) + 1:
+    if demand.at_least is not None and level < _DEPTH[demand.at_least]:
         yield f"the source level is {level}" if level else "no source level is stated"
     for name in demand.properties:
         # Level 4 is two-party review (SLSA 1.2, source requirements).
         if name not in item.levels and not (name == TWO_PARTY and level == len(SOURCE_LEVELS)):
             yield f"{name} is not stated"
-    if demand.refs and item.refs and not any(matches(pattern, ref) for pattern in demand.refs for ref in item.refs):
+    if demand.refs and item.refs and not any(matches_any(demand.refs, ref) for ref in item.refs):
         yield f"the ref {listed(map(quote, item.refs))} differs"
     if item.verified is not None:
         fault = case.age_fault(item.verified, most=demand.max_age)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from policy.facts import Provenance
-from policy.rule import Case, Judgement, Parameter, RuleType, passed
+from policy.rule import Case, Judgement, Parameter, RuleType
 from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, read_change
 from policy.schema import Section
 from policy.sense import Kind, Sense
@@ -86,7 +86,7 @@ def _judge_ref(change: Change, ref: str, found: str) -> Judgement:
     ]
     if faults:
         return change.failed(f"the ref {quote(ref)} {listed(dict.fromkeys(faults))}", found=found)
-    return passed(change.items, found=found, bound="source")
+    return change.passed(found)
 
 
 WORKFLOW = RuleType(

@@ -272,11 +272,13 @@ def halt_leaf(minutes: int = 0) -> HaltLeaf:
 
 
 def changed(**members: Any) -> Edit:
-    """An edit that replaces members of a leaf or of a frozen dataclass."""
+    """An edit that replaces members of a leaf, a finding or a frozen dataclass."""
 
     def edit(value: Any) -> Any:
         if isinstance(value, msgspec.Struct):
             return msgspec.structs.replace(value, **members)
+        if isinstance(value, Finding):
+            return value._replace(**members)
         return replace(value, **members)
 
     return edit
