@@ -14,26 +14,9 @@ from policy.wording import moment, quote
 
 def about_the_policy(policy: Policy, facts: Facts, now: datetime) -> Iterable[Finding]:
     """Findings of their own for what no rule of the document can say."""
-    subjects = tuple(range(len(facts.request.subjects)))
-
-    def finding(kind: str, *, title: str, required: str, found: str, remedy: str) -> Finding:
-        return Finding(
-            rule=POLICY_RULE,
-            type=kind,
-            control="deployment",
-            level="minimum",
-            outcome=Outcome.FAIL,
-            title=title,
-            required=required,
-            found=found,
-            evidence=(),
-            bound="none",
-            remedy=remedy,
-            subjects=subjects,
-        )
-
     if policy.expires is not None and now >= policy.expires:
-        yield finding(
+        yield _finding(
+            facts,
             "policy.current",
             title=f"the policy {policy.name} expired",
             required=f"a judged instant before {moment(policy.expires)}",
@@ -41,7 +24,8 @@ def about_the_policy(policy: Policy, facts: Facts, now: datetime) -> Iterable[Fi
             remedy=f"{policy.owner} reviews the policy and the owners activate a new version: signer policy activate",
         )
     if facts.request.policy != policy.name:
-        yield finding(
+        yield _finding(
+            facts,
             "policy.requested",
             title="the request names another policy",
             required=f"policy {policy.name}",
@@ -49,7 +33,8 @@ def about_the_policy(policy: Policy, facts: Facts, now: datetime) -> Iterable[Fi
             remedy=f"the pipeline's owner names the policy: signer sign --policy {policy.name}",
         )
     if facts.request.environment not in policy.environments:
-        yield finding(
+        yield _finding(
+            facts,
             "policy.environment",
             title=f"the policy {policy.name} knows no such environment",
             required=f"one of {', '.join(policy.environments)}",
@@ -57,10 +42,41 @@ def about_the_policy(policy: Policy, facts: Facts, now: datetime) -> Iterable[Fi
             remedy="the pipeline's owner names an environment of the policy: signer sign --environment NAME",
         )
     if not facts.request.subjects:
-        yield finding(
+        yield _finding(
+            facts,
             "policy.subjects",
             title="the request names no subject",
             required="at least one subject",
             found="none",
             remedy="the pipeline's owner names what is to be signed: signer sign --subject NAME@sha256:HEX",
         )
+
+
+def over_budget(policy: Policy, facts: Facts, *, work: int, most: int) -> Finding:
+    """Judging would take longer than a request may keep the judge: nothing is judged, and so nothing is allowed."""
+    return _finding(
+        facts,
+        "policy.budget",
+        title=f"there is too much to judge under the policy {policy.name}",
+        required=f"at most {most} units of work: rules, for each group of subjects, for each provenance, by size",
+        found=f"{work} units",
+        remedy="the pipeline's owner asks for fewer subjects at a time, and attaches no evidence twice: "
+        "signer sign --subject NAME@sha256:HEX",
+    )
+
+
+def _finding(facts: Facts, kind: str, *, title: str, required: str, found: str, remedy: str) -> Finding:
+    return Finding(
+        rule=POLICY_RULE,
+        type=kind,
+        control="deployment",
+        level="minimum",
+        outcome=Outcome.FAIL,
+        title=title,
+        required=required,
+        found=found,
+        evidence=(),
+        bound="none",
+        remedy=remedy,
+        subjects=tuple(range(len(facts.request.subjects))),
+    )

@@ -40,7 +40,8 @@ environment needs a rule that is in force (`mode: enforce`, the default).
 
 Beside the rules of the document, a decision may hold findings of the rule `POLICY`: the policy expired
 (`policy.current`), the request names another policy (`policy.requested`), an environment that the policy does not know
-(`policy.environment`) or no subject (`policy.subjects`). Each of them denies.
+(`policy.environment`), no subject (`policy.subjects`), or more to judge than some 100 ms take (`policy.budget`). Each
+of them denies.
 """
 
 

@@ -13,29 +13,15 @@ branch and another one on the right builder do not add up. Removing such an item
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
-from policy.about_policy import about_the_policy
+from policy.about_policy import about_the_policy, over_budget
+from policy.budget import MOST_EFFORT, effort
 from policy.decision import LETS_THROUGH, Decision, Finding, Outcome, Verdict
 from policy.document import Environment, Policy
-from policy.facts import (
-    ArtifactSignature,
-    Document,
-    EvidenceFacts,
-    Facts,
-    Item,
-    Provenance,
-    ReviewRecord,
-    Sbom,
-    SourceItem,
-    SourceSummary,
-    TestResult,
-    Vex,
-    VulnerabilityScan,
-)
+from policy.facts import Facts, Provenance
+from policy.groups import Group, group_subjects
 from policy.release import Release
 from policy.rule import STAGES, Case, Judgement, Rule, RuleType, unknown
 from policy.shadow import in_force, set_aside
@@ -49,7 +35,12 @@ def evaluate(policy: Policy, facts: Facts, *, now: datetime) -> Decision:
     findings = list(about_the_policy(policy, facts, now))
     environment = policy.environments.get(facts.request.environment)
     if environment is not None and facts.request.subjects:
-        findings.extend(_judge_stages(policy, environment, facts, now))
+        groups = group_subjects(facts)
+        work = effort(environment.rules, groups)
+        if work > MOST_EFFORT:
+            findings.append(over_budget(policy, facts, work=work, most=MOST_EFFORT))
+        else:
+            findings.extend(_judge_stages(policy, environment, groups, facts, now))
     return Decision(verdict=_verdict(findings), findings=tuple(findings))
 
 
@@ -62,17 +53,10 @@ def _verdict(findings: Sequence[Finding]) -> Verdict:
     return Verdict.HOLD if outcomes <= LETS_THROUGH | {Outcome.WAITING} else Verdict.DENY
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Subjects that the same evidence covers."""
-
-    subjects: tuple[int, ...]
-    evidence: EvidenceFacts
-
-
-def _judge_stages(policy: Policy, environment: Environment, facts: Facts, now: datetime) -> list[Finding]:
+def _judge_stages(
+    policy: Policy, environment: Environment, groups: Sequence[Group], facts: Facts, now: datetime
+) -> list[Finding]:
     """The findings of every stage, in the policy's order; each stage sees those of the stages before it."""
-    groups = _groups(facts)
     judged: list[Finding] = []
     findings: tuple[Finding, ...] = ()
     for rules in _stages(environment):
@@ -101,7 +85,7 @@ def _stages(environment: Environment) -> Iterable[tuple[Rule, ...]]:
 
 
 def _judge(
-    policy: Policy, rules: tuple[Rule, ...], groups: list[_Group], release: Release, now: datetime
+    policy: Policy, rules: tuple[Rule, ...], groups: Sequence[Group], release: Release, now: datetime
 ) -> list[Finding]:
     gating = in_force(rules, now)
     judged = [_judge_group(policy, gating, group, release, now) for group in groups]
@@ -125,61 +109,8 @@ def _merged(
     return [by_rule.get(rule.id, shadow) for rule, shadow in zip(rules, beside, strict=True)]
 
 
-def _groups(facts: Facts) -> list[_Group]:
-    """Part the subjects by the evidence that may count for them, in the order of their first subject."""
-    items = sorted([item for item in facts.evidence.items() if _counts(item)], key=_received)
-    classes: dict[tuple[int, ...], list[int]] = {}
-    for position, item in enumerate(items):
-        classes.setdefault(item.origin.covers, []).append(position)
-    count = len(facts.request.subjects)
-    covering: list[list[int]] = [[] for _ in range(count)]
-    for number, covers in enumerate(classes):
-        for subject in set(covers):
-            if 0 <= subject < count:
-                covering[subject].append(number)
-    members: dict[tuple[int, ...], list[int]] = {}
-    for subject, numbers in enumerate(covering):
-        members.setdefault(tuple(numbers), []).append(subject)
-    positions = list(classes.values())
-    return [
-        _Group(
-            tuple(subjects),
-            _evidence([items[position] for position in sorted(chain.from_iterable([positions[n] for n in numbers]))]),
-        )
-        for numbers, subjects in members.items()
-    ]
-
-
-def _received(item: Item) -> tuple[int, str]:
-    return item.origin.received, item.origin.digest
-
-
-def _counts(item: Item) -> bool:
-    """Whether `item` may count at all: attested, unless nobody can sign its kind, and bound as that demands (I2)."""
-    attested = item.origin.attested or isinstance(item, Document)
-    return attested and item.origin.bound == ("source" if isinstance(item, SourceItem) else "subject")
-
-
-def _evidence(items: Iterable[Item]) -> EvidenceFacts:
-    """Part the items by kind; their order stays."""
-    kinds: dict[type[Item], list[Any]] = {}
-    for item in items:
-        kinds.setdefault(type(item), []).append(item)
-    return EvidenceFacts(
-        provenance=tuple(kinds.get(Provenance, ())),
-        sources=tuple(kinds.get(SourceSummary, ())),
-        tests=tuple(kinds.get(TestResult, ())),
-        scans=tuple(kinds.get(VulnerabilityScan, ())),
-        sboms=tuple(kinds.get(Sbom, ())),
-        documents=tuple(kinds.get(Document, ())),
-        reviews=tuple(kinds.get(ReviewRecord, ())),
-        signatures=tuple(kinds.get(ArtifactSignature, ())),
-        vex=tuple(kinds.get(Vex, ())),
-    )
-
-
 def _judge_group(
-    policy: Policy, rules: tuple[Rule, ...], group: _Group, release: Release, now: datetime
+    policy: Policy, rules: tuple[Rule, ...], group: Group, release: Release, now: datetime
 ) -> list[Judgement]:
     candidates: list[Provenance | None] = [None]
     if any(rule.kind.needs_provenance for rule in rules):
@@ -208,13 +139,9 @@ def _judge_group(
 def _judge_candidate(rules: tuple[Rule, ...], case: Case, earlier: list[Judgement]) -> list[Judgement]:
     """Judge every rule; a rule that reads no provenance keeps its earlier judgement."""
     return [
-        earlier[position] if earlier and not _reads(rule) else _judge_rule(rule, case)
+        earlier[position] if earlier and not rule.kind.compares_provenance else _judge_rule(rule, case)
         for position, rule in enumerate(rules)
     ]
-
-
-def _reads(rule: Rule) -> bool:
-    return rule.kind.needs_provenance or rule.kind.reads_provenance
 
 
 def _misses(judgements: list[Judgement]) -> int:

@@ -164,6 +164,13 @@ class RuleType(Generic[P]):
     """How a rule with these parameters can end, beside waiting; its tests have to expect each."""
     reads_provenance: bool = False
     """True: the rule compares its evidence with the provenance where other rules demand one."""
+    effort: Callable[[P, EvidenceFacts], int] = lambda _demand, _evidence: 1
+    """How much work one judgement is at most, in judgements of a usual size (policy.budget)."""
+
+    @property
+    def compares_provenance(self) -> bool:
+        """Whether the judgement depends on which provenance answers."""
+        return self.needs_provenance or self.reads_provenance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ from policy.wording import moment
 
 MAX_WAIVERS: Final = 16
 """On so many waivers one decision may rest; each stands in its leaf."""
+MOST_PARTS: Final = 50_000
+"""In so many parts, times waivers, one finding may be excused; what is larger is excused by none."""
 _EXCUSABLE: Final = (Outcome.FAIL, Outcome.UNKNOWN)
 _SHORT: Final = 12
 
@@ -69,6 +71,7 @@ class _Matcher:
         self._facts = facts
         self._now = now
         self._used: set[str] = set()
+        self._reached: dict[tuple[str, int], bool] = {}
         # The policy and the environment are those of the request, or the waiver is about something else.
         self._waivers = tuple(
             waiver
@@ -97,6 +100,8 @@ class _Matcher:
         """Waivers that excuse every part of the finding; empty when a part is left."""
         # What this request rests on already comes first, so that it uses as few as it can.
         order = sorted(live, key=lambda waiver: waiver.digest not in self._used)
+        if len(finding.subjects) * max(1, len(finding.offenders)) * len(order) > MOST_PARTS:
+            return ()
         chosen: dict[str, Waiver] = {}
         for part in _parts(finding):
             covering = [waiver for waiver in order if self._covers(waiver, part, finding)]
@@ -116,7 +121,12 @@ class _Matcher:
 
     def _covers(self, waiver: Waiver, part: _Part, finding: Finding) -> bool:
         excuses = waiver.found == finding.found if part.offender is None else part.offender in waiver.offenders
-        return excuses and self._reaches(waiver, part.subject)
+        if not excuses:
+            return False
+        asked = (waiver.digest, part.subject)
+        if asked not in self._reached:
+            self._reached[asked] = self._reaches(waiver, part.subject)
+        return self._reached[asked]
 
     def _reaches(self, waiver: Waiver, subject: int) -> bool:
         """Whether the subject is in scope: its digest is named, and all its trusted provenance names a repository."""

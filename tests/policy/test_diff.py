@@ -17,8 +17,8 @@ from policy.engine import evaluate
 from policy.schema import PolicyError
 from policy.sense import Direction
 from tests.policy.factory import NOW, document, encode, facts, pem
+from tests.policy.releases import items
 from tests.policy.test_identity import keyless
-from tests.policy.test_properties import items
 
 Value = dict[str, Any]
 CI = "trust.builders.ci"

@@ -33,8 +33,8 @@ from tests.policy.factory import (
     reviewed,
     scanned,
 )
+from tests.policy.releases import items
 from tests.policy.test_identity import certified, keyless
-from tests.policy.test_properties import items
 
 Value = dict[str, Any]
 POLICY = parse_policy(encode(document()))

@@ -33,7 +33,7 @@ from tests.policy.factory import (
     scanned,
     vulnerability,
 )
-from tests.policy.test_properties import releases
+from tests.policy.releases import releases
 
 CVE = "CVE-2026-40021"
 OTHER_CVE = "CVE-2026-31337"

@@ -12,34 +12,30 @@ from policy.facts import VulnerabilityScan
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """When the grace of one finding began, and by which scans."""
+
+    at: datetime | None
+    """None: a scan whose time of receipt is not known may be older than all others, so there is no grace."""
+    scans: tuple[VulnerabilityScan, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Grace:
-    """How long findings of each severity may stand, and which scans had each finding."""
+    """How long findings of each severity may stand, and since when each finding is known."""
 
     lengths: Mapping[str, timedelta]
-    holding: Mapping[str, tuple[VulnerabilityScan, ...]]
-    """Id of a vulnerability → the scans with it, in receipt order."""
+    starts: Mapping[str, Start]
+    """By the id of the vulnerability."""
 
     def end(self, vulnerability: str, severity: str) -> datetime | None:
         """When the grace of this finding ends; None when it has none."""
         length = self.lengths.get(severity)
-        if length is None:
-            return None
-        since = {scan.first_received for scan in self.starting(vulnerability)}
-        start = since.pop() if len(since) == 1 else None
-        return None if start is None else start + length
-
-    def starting(self, vulnerability: str) -> tuple[VulnerabilityScan, ...]:
-        """The scans that started the grace of this finding.
-
-        One whose time of receipt is not known may be older than all others: the finding then has no grace.
-        """
-        holding = self.holding.get(vulnerability, ())
-        undated = tuple(scan for scan in holding if scan.first_received is None)
-        first = min((scan.first_received for scan in holding if scan.first_received is not None), default=None)
-        return undated or tuple(scan for scan in holding if scan.first_received == first)
+        start = self.starts[vulnerability].at if length is not None and vulnerability in self.starts else None
+        return None if length is None or start is None else start + length
 
 
-_NONE: Final = Grace(lengths={}, holding={})
+_NONE: Final = Grace(lengths={}, starts={})
 
 
 def since(scans: Iterable[VulnerabilityScan], lengths: Mapping[str, timedelta]) -> Grace:
@@ -50,4 +46,12 @@ def since(scans: Iterable[VulnerabilityScan], lengths: Mapping[str, timedelta]) 
     for scan in scans:
         for name in {each.id for each in scan.vulnerabilities}:
             holding.setdefault(name, []).append(scan)
-    return Grace(lengths, {name: tuple(those) for name, those in holding.items()})
+    return Grace(lengths, {name: _start(those) for name, those in holding.items()})
+
+
+def _start(holding: list[VulnerabilityScan]) -> Start:
+    undated = tuple(scan for scan in holding if scan.first_received is None)
+    if undated:
+        return Start(None, undated)
+    first = min(scan.first_received for scan in holding if scan.first_received is not None)
+    return Start(first, tuple(scan for scan in holding if scan.first_received == first))

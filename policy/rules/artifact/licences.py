@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from policy.artifact_facts import Licence
 from policy.decision import Offender
-from policy.facts import Sbom
+from policy.facts import EvidenceFacts, Sbom
 from policy.licence import LicenceError, satisfied
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.rules.artifact.sbom import LATEST_PRODUCERS, read_producers, trusted_sboms
@@ -91,6 +91,10 @@ def _judge_one(demand: LicenceDemand, item: Sbom) -> Judgement:
     return passed([item], found=found)
 
 
+def _effort(_demand: LicenceDemand, evidence: EvidenceFacts) -> int:
+    return 1 + sum([1 + len(licence.expression or "") // 16 for item in evidence.sboms for licence in item.licences])
+
+
 def _told(licence: Licence) -> str:
     name = "no known licence" if licence.expression is None else quote(licence.expression)
     return f"{name} of {licence.components} components such as {quote(licence.example)}"
@@ -140,4 +144,5 @@ LICENCES = RuleType(
     read=_read_licences,
     require=_require_licences,
     judge=_judge_licences,
+    effort=_effort,
 )

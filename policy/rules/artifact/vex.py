@@ -43,19 +43,27 @@ def opinions(vulnerabilities: Iterable[Vulnerability], authors: tuple[str, ...],
     Of an author's documents, and among authors, the one received last decides; received together, each has to.
     """
     trusted = made_by(case.evidence.vex, [case.trust.authors[name] for name in authors])
+    spoken: dict[str, list[tuple[Vex, VexStatement]]] = {}
+    for item in trusted:
+        for statement in item.statements:
+            for name in dict.fromkeys(statement.ids):
+                spoken.setdefault(name, []).append((item, statement))
     for vulnerability in vulnerabilities:
-        speaking = [item for item in trusted if any(_about(statement, vulnerability) for statement in item.statements)]
-        decisive = latest(speaking)
-        statements = [
-            statement for item in decisive for statement in item.statements if _about(statement, vulnerability)
-        ]
-        current = all(case.age_fault(item.made, most=_ANY_AGE) is None for item in decisive)
-        if not statements:
+        speaking: dict[str, Vex] = {}
+        said: dict[str, list[VexStatement]] = {}
+        for item, statement in spoken.get(vulnerability.id, ()):
+            if _about(statement, vulnerability):
+                speaking[item.origin.digest] = item
+                said.setdefault(item.origin.digest, []).append(statement)
+        if not said:
             continue
+        decisive = latest(list(speaking.values()))
+        statements = [statement for item in decisive for statement in said[item.origin.digest]]
         why = ""
+        current = all(case.age_fault(item.made, most=_ANY_AGE) is None for item in decisive)
         if current and all(map(_harmless, statements)):
-            said = statements[0]
-            status = said.status if said.justification is None else f"{said.status}, {said.justification}"
+            first = statements[0]
+            status = first.status if first.justification is None else f"{first.status}, {first.justification}"
             why = f"{quote(vulnerability.id)} {status}, by {decisive[0].author}"
         yield Opinion(vulnerability, decisive, why)
 
@@ -67,9 +75,7 @@ def _harmless(statement: VexStatement) -> bool:
 
 
 def _about(statement: VexStatement, vulnerability: Vulnerability) -> bool:
-    """Whether it speaks of this finding: of the whole artifact, or of the package that it was found in."""
-    if vulnerability.id not in statement.ids:
-        return False
+    """Whether a statement with its id means it: the whole artifact, or the package that it was found in."""
     return not statement.packages or _bare(vulnerability.package or "") in map(_bare, statement.packages)
 
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
 from policy.decision import Offender
-from policy.facts import Item, Vulnerability, VulnerabilityScan
+from policy.facts import EvidenceFacts, Item, Vulnerability, VulnerabilityScan
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.rules.artifact.grace import Grace, since
@@ -150,6 +151,17 @@ def _dated(vulnerabilities: Iterable[Vulnerability], severity: str, grace: Grace
     return listed(sorted(dated(each, severity, grace) for each in vulnerabilities))
 
 
+def _effort(demand: ScanDemand, evidence: EvidenceFacts) -> int:
+    # What counts is rated in some quarter of a unit; grace and VEX look at each finding, VEX at each of its statements.
+    found = [each.id for scan in evidence.scans for each in scan.vulnerabilities]
+    if not (demand.grace or demand.authors):
+        return 1 + len(found) // 4
+    said: Counter[str] = Counter()
+    for statement in [each for item in evidence.vex for each in item.statements]:
+        said.update(dict.fromkeys(statement.ids, 1 + len(statement.packages)))
+    return 1 + len(found) + sum(said.values()) // 8 + sum([said[name] for name in found]) // 8
+
+
 def _ceiling(demand: ScanDemand) -> Literal["minimum", "better", "strong"]:
     return "better" if demand.only_if_fixed or demand.grace else "strong"
 
@@ -258,4 +270,5 @@ VULNERABILITIES = RuleType(
     require=_require_scan,
     judge=_judge_scan,
     ceiling=_ceiling,
+    effort=_effort,
 )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ from policy.facts import Item, Vex, Vulnerability, VulnerabilityScan
 from policy.rule import Case
 from policy.rules.artifact.grace import Grace
 from policy.rules.artifact.severity import ORDER, by_rating, rating
-from policy.rules.artifact.vex import opinions
+from policy.rules.artifact.vex import Opinion, opinions
 from policy.wording import listed, moment, quote
 
 
@@ -52,11 +52,12 @@ def weigh(demand: Demand, item: VulnerabilityScan, grace: Grace, case: Case) -> 
     if not item.vulnerabilities:
         return _NOTHING
     aside: list[str] = []
-    fixed = [each for each in item.vulnerabilities if not (demand.only_if_fixed and item.tells_fixes and not each.fix)]
-    if len(fixed) < len(item.vulnerabilities):
-        hidden = by_rating(each for each in item.vulnerabilities if each not in fixed)
+    fixed: Sequence[Vulnerability] = item.vulnerabilities
+    if demand.only_if_fixed and item.tells_fixes:
+        fixed = [each for each in item.vulnerabilities if each.fix]
+        hidden = by_rating(each for each in item.vulnerabilities if not each.fix)
         told = ", ".join(f"{len(hidden[name])} {name}" for name in ORDER if name in hidden)
-        aside.append(f"{told} without a fix")
+        aside += [f"{told} without a fix"] if told else []
     counted = []
     for each in fixed:
         end = grace.end(each.id, rating(each)) if grace.lengths else None
@@ -64,24 +65,29 @@ def weigh(demand: Demand, item: VulnerabilityScan, grace: Grace, case: Case) -> 
             counted.append(each)
         else:
             aside.append(f"{quote(each.id)} in grace until {moment(end)}")
-    late = [scan for each in counted if rating(each) in grace.lengths for scan in grace.starting(each.id)]
+    gone_by = dict.fromkeys(each.id for each in counted if rating(each) in grace.lengths)
+    late = tuple(scan for name in gone_by for scan in grace.starts[name].scans)
     rated = by_rating(counted)
     if not exceeded(demand.deny, rated):
         # A document that changes nothing is not counted: leaving it out would change nothing either.
-        return Weighed(rated, _told(aside), (), tuple(late))
+        return Weighed(rated, _told(aside), (), late)
     said = tuple(opinions(counted, demand.authors, case))
-    gone = [each.vulnerability for each in said if each.why]
+    gone = {each.vulnerability for each in said if each.why}
     aside += (each.why for each in said if each.why)
     return Weighed(
         by_rating(each for each in counted if each not in gone),
         _told(aside),
-        tuple(dict.fromkeys(document for each in said if each.why for document in each.documents)),
-        (*(document for each in said if not each.why for document in each.documents), *late),
+        _documents(each for each in said if each.why),
+        (*_documents(each for each in said if not each.why), *late),
     )
 
 
 def _told(aside: list[str]) -> str:
     return f"; not counted: {listed(aside)}" if aside else ""
+
+
+def _documents(opinions_held: Iterable[Opinion]) -> tuple[Vex, ...]:
+    return tuple({document.origin.digest: document for each in opinions_held for document in each.documents}.values())
 
 
 def exceeded(deny: Mapping[str, int], rated: Mapping[str, list[Vulnerability]]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from policy.facts import Provenance
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
-from policy.rules.build.provenance import foreign_parameters, no_trusted_provenance, read_parameters
+from policy.rules.build.provenance import foreign_parameters, no_trusted_provenance, parameters_effort, read_parameters
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_name
 from policy.trust import Trust
@@ -113,4 +113,5 @@ DESCRIBED = RuleType(
     read=_read_described,
     require=_require_described,
     judge=_judge_described,
+    effort=parameters_effort,
 )

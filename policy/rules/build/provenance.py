@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
-from policy.facts import Provenance
+from policy.facts import EvidenceFacts, Provenance
 from policy.identity import signature
 from policy.patterns import matches_any
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
@@ -26,6 +27,14 @@ class ProvenanceDemand:
     allow: tuple[str, ...]
     workflows: tuple[str, ...]
     max_age: timedelta | None
+
+
+class Allows(Protocol):
+    """Parameters of a rule with a list of external parameters."""
+
+    @property
+    def allow(self) -> tuple[str, ...]:
+        """The list."""
 
 
 def no_trusted_provenance(case: Case, accepted: Iterable[str]) -> Judgement:
@@ -63,6 +72,11 @@ def foreign_parameters(item: Provenance, allow: tuple[str, ...]) -> list[str]:
         return []
     below = tuple(entry.removesuffix("*") for entry in allow if entry.endswith(".*"))
     return [name for name in unlisted if not name.startswith(below)]
+
+
+def parameters_effort(demand: Allows, evidence: EvidenceFacts) -> int:
+    """The work of a rule that holds external parameters against its list (`RuleType.effort`)."""
+    return 1 + sum([len(item.parameters) for item in evidence.provenance]) * len(demand.allow) // 256
 
 
 def _read_provenance(section: Section, trust: Trust) -> ProvenanceDemand:
@@ -180,4 +194,5 @@ PROVENANCE = RuleType(
     read=_read_provenance,
     require=_require_provenance,
     judge=_judge_provenance,
+    effort=parameters_effort,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.facts import TestResult
+from policy.facts import EvidenceFacts, TestResult
 from policy.identity import foreign, signature
 from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
 from policy.schema import Section
@@ -59,6 +59,10 @@ def _judge_tests(demand: TestDemand, case: Case) -> Judgement:
     if not demand.suites:
         return worst(_judge_result(demand, item, None) for item in latest(trusted))
     return worst(_judge_suite(demand, trusted, suite) for suite in demand.suites)
+
+
+def _effort(demand: TestDemand, evidence: EvidenceFacts) -> int:
+    return 1 + sum([1 + len(item.suites) for item in evidence.tests]) * (1 + len(demand.suites)) // 64
 
 
 def _judge_suite(demand: TestDemand, trusted: list[TestResult], suite: str) -> Judgement:
@@ -160,4 +164,5 @@ TESTS = RuleType(
     read=_read_tests,
     require=_require_tests,
     judge=_judge_tests,
+    effort=_effort,
 )

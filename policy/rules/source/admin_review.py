@@ -12,6 +12,7 @@ from policy.rules.source.change import (
     KNOW_THEM,
     SUPPLY,
     administrators,
+    change_effort,
     read_change,
     too_few,
 )
@@ -94,4 +95,5 @@ ADMIN_REVIEW = RuleType(
     read=_read,
     require=_require,
     judge=_judge,
+    effort=change_effort,
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy.decision import Outcome
-from policy.facts import Provenance, ReviewRecord
+from policy.facts import EvidenceFacts, Provenance, ReviewRecord
 from policy.review_facts import Review
 from policy.rule import Case, Judgement, Parameter, digests, unknown
 from policy.rules.source.join import join
@@ -38,6 +38,12 @@ COLLECTORS: Final = Parameter(
     required=True,
     meaning="the trusted signers of review records that are accepted",
 )
+
+
+def change_effort(_demand: object, evidence: EvidenceFacts) -> int:
+    """The work of a rule that reads review records (`RuleType.effort`): it looks at each of their lines."""
+    lines = [len(item.reviews) + len(item.owned) + len(item.protected) for item in evidence.reviews]
+    return 1 + sum(lines) // 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from policy.rules.source.change import (
     KNOW_THEM,
     SUPPLY,
     Change,
+    change_effort,
     read_change,
 )
 from policy.schema import Section
@@ -135,6 +136,7 @@ OWNERS = RuleType(
         "changed file approved the head commit"
     ),
     judge=_judge_owners,
+    effort=change_effort,
     ceiling=lambda _: "better",
 )
 
@@ -172,5 +174,6 @@ WORKFLOW_FILES = RuleType(
         "change approved it where it changes them"
     ),
     judge=_judge_files,
+    effort=change_effort,
     ceiling=lambda _: "better",
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from policy.patterns import matches_any
 from policy.review_facts import ProtectedRef
 from policy.rule import Case, Judgement, Parameter, RuleType
-from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, read_change
+from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, change_effort, read_change
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_pattern
 from policy.trust import Trust
@@ -117,5 +117,6 @@ PROTECTION = RuleType(
     read=_read,
     require=_require,
     judge=_judge,
+    effort=change_effort,
     ceiling=lambda demand: "better" if demand.includes_admins else "minimum",
 )

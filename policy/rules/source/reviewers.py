@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policy.rule import Case, Judgement, Parameter, RuleType
-from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, read_change, too_few
+from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, change_effort, read_change, too_few
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust
@@ -73,4 +73,5 @@ REVIEWERS = RuleType(
     read=_read,
     require=_require,
     judge=_judge,
+    effort=change_effort,
 )

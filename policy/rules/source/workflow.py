@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from policy.facts import Provenance
 from policy.rule import Case, Judgement, Parameter, RuleType
-from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, read_change
+from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, change_effort, read_change
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust
@@ -119,4 +119,5 @@ WORKFLOW = RuleType(
     read=_read,
     require=_require,
     judge=_judge,
+    effort=change_effort,
 )
