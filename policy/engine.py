@@ -22,8 +22,9 @@ from policy.decision import LETS_THROUGH, Decision, Finding, Outcome, Verdict
 from policy.document import Environment, Policy
 from policy.facts import Facts, Provenance
 from policy.groups import Group, group_subjects
+from policy.judgement import Judgement, unknown
 from policy.release import Release
-from policy.rule import STAGES, Case, Judgement, Rule, RuleType, unknown
+from policy.rule import STAGES, Case, Rule, RuleType
 from policy.shadow import in_force, set_aside
 from policy.waiver import waive
 

@@ -17,7 +17,8 @@ from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import Item
 from policy.groups import group_subjects
-from policy.rule import Case, Judgement, Rule
+from policy.judgement import Judgement
+from policy.rule import Case, Rule
 from policy.schema import PolicyError
 from tests.policy.factory import (
     NOW,

@@ -13,7 +13,8 @@ from policy.decision import Outcome, Verdict
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import EvidenceFacts, Item
-from policy.rule import Case, Judgement
+from policy.judgement import Judgement
+from policy.rule import Case
 from policy.rules.source import change
 from policy.rules.source.join import join
 from tests.policy.factory import (

@@ -13,9 +13,10 @@ from policy.decision import Outcome, Verdict
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
 from policy.facts import Item
+from policy.judgement import Judgement
 from policy.levels import matrix, verified_levels
 from policy.lint import lint
-from policy.rule import Case, Judgement
+from policy.rule import Case
 from policy.schema import PolicyError
 from tests.policy.factory import (
     NOW,

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.rule import Case, Judgement, RuleType, passed
+from policy.judgement import Judgement, passed
+from policy.rule import Case, RuleType
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
 from policy.trust import Trust

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policy.facts import Sbom
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
+from policy.judgement import Judgement, failed, passed, unknown, worst
+from policy.rule import Case, Parameter, RuleType, latest
 from policy.rules.artifact.sbom import LATEST_PRODUCERS, read_producers, trusted_sboms
 from policy.schema import Section
 from policy.sense import Kind, Sense

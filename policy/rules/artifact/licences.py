@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from policy.artifact_facts import Licence
 from policy.decision import Offender
 from policy.facts import EvidenceFacts, Sbom
+from policy.judgement import Judgement, failed, passed, unknown, worst
 from policy.licence import LicenceError, satisfied
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
+from policy.rule import Case, Parameter, RuleType, latest
 from policy.rules.artifact.sbom import LATEST_PRODUCERS, read_producers, trusted_sboms
 from policy.schema import Section
 from policy.sense import Kind, Sense

@@ -8,7 +8,8 @@ from typing import Final
 
 from policy.facts import Sbom
 from policy.identity import foreign, signature
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.judgement import Judgement, failed, passed, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust, made_by

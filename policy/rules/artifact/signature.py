@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policy.identity import foreign, signature
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.judgement import Judgement, failed, passed, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust, made_by

@@ -12,7 +12,8 @@ from typing import Literal
 from policy.decision import Offender
 from policy.facts import EvidenceFacts, Item, Vulnerability, VulnerabilityScan
 from policy.identity import foreign, signature
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
+from policy.judgement import Judgement, failed, passed, unknown, worst
+from policy.rule import Case, Parameter, RuleType, latest
 from policy.rules.artifact.grace import Grace, since
 from policy.rules.artifact.severity import ORDER, SEVERITIES, UNRATED
 from policy.rules.artifact.weighing import dated, exceeded, weigh

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from policy.facts import Provenance
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.judgement import Judgement, failed, passed, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.build.provenance import foreign_parameters, no_trusted_provenance, parameters_effort, read_parameters
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_name

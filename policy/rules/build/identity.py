@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from policy.rule import Case, Judgement, RuleType, failed, passed
+from policy.judgement import Judgement, failed, passed
+from policy.rule import Case, RuleType
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
 from policy.trust import Builder, Trust

@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed
+from policy.judgement import Judgement, failed, passed
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
 from policy.sense import Kind, Sense

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from policy.rule import Case, Judgement, RuleType, failed, passed, unknown
+from policy.judgement import Judgement, failed, passed, unknown
+from policy.rule import Case, RuleType
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
 from policy.trust import Trust

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from policy.facts import EvidenceFacts, Provenance
 from policy.identity import signature
+from policy.judgement import Judgement, failed, passed, unknown
 from policy.patterns import matches_any
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_name, covers_pattern
 from policy.trust import Trust

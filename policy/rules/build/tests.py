@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from policy.facts import EvidenceFacts, TestResult
 from policy.identity import foreign, signature
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, latest, passed, unknown, worst
+from policy.judgement import Judgement, failed, passed, unknown, worst
+from policy.rule import Case, Parameter, RuleType, latest
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust, made_by

@@ -9,10 +9,11 @@ from datetime import timedelta
 from typing import Final
 
 from policy.decision import Outcome
+from policy.judgement import Judgement, failed, unknown
 from policy.ledger_facts import Approval
 from policy.questions import answers, digest_of
 from policy.release import held_by
-from policy.rule import Case, Judgement, Parameter, Rule, RuleType, failed, unknown
+from policy.rule import Case, Parameter, Rule, RuleType
 from policy.schema import NAME, Section
 from policy.sense import Kind, Sense
 from policy.separation import UNMAPPED, excluded, unfilled, unnamed

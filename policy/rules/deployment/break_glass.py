@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from policy.decision import Outcome
-from policy.rule import Case, Judgement, Parameter, RuleType, unknown
+from policy.judgement import Judgement, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust

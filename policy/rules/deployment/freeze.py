@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from policy.decision import Outcome
-from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.judgement import Judgement
+from policy.rule import Case, Parameter, RuleType
 from policy.schema import MAX_TEXT, Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from policy.decision import Outcome
-from policy.rule import ENDINGS, Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.judgement import Judgement, failed, passed, unknown
+from policy.rule import ENDINGS, Case, Parameter, RuleType
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust

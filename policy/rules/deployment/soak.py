@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Final
 
 from policy.decision import Outcome
+from policy.judgement import Judgement, unknown
 from policy.ledger_facts import Reached
-from policy.rule import Case, Judgement, Parameter, RuleType, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.schema import Section
 from policy.sense import Kind, Sense
 from policy.trust import Trust

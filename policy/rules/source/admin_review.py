@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.judgement import Judgement
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.source.change import (
     COLLECTORS,
     EVIDENCE,

@@ -14,8 +14,9 @@ from typing import Final
 
 from policy.decision import Outcome
 from policy.facts import EvidenceFacts, Provenance, ReviewRecord
+from policy.judgement import Judgement, digests, unknown
 from policy.review_facts import Review
-from policy.rule import Case, Judgement, Parameter, digests, unknown
+from policy.rule import Case, Parameter
 from policy.rules.source.join import join
 from policy.sense import Kind, Sense
 from policy.separation import UNMAPPED

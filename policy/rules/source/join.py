@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 
 from policy.facts import Provenance, ReviewRecord, SourceItem, SourceSummary
 from policy.identity import foreign, signature
-from policy.rule import Case, Judgement, failed, unknown
+from policy.judgement import Judgement, failed, unknown
+from policy.rule import Case
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.trust import Collector, made_by
 from policy.wording import listed, quote

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from policy.judgement import Judgement
 from policy.review_facts import OwnedFiles
-from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.source.change import (
     COLLECTORS,
     EVIDENCE,

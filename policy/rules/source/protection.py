@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from policy.judgement import Judgement
 from policy.patterns import matches_any
 from policy.review_facts import ProtectedRef
-from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, change_effort, read_change
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_pattern

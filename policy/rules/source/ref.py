@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from policy.judgement import Judgement, failed, passed, unknown
 from policy.patterns import matches_any
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.build.provenance import no_trusted_provenance
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_pattern

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.judgement import Judgement
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, change_effort, read_change, too_few
 from policy.schema import Section
 from policy.sense import Kind, Sense

@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 from policy.decision import Outcome
 from policy.facts import Provenance, SourceSummary
+from policy.judgement import Judgement, failed, passed, unknown
 from policy.patterns import matches_any
-from policy.rule import Case, Judgement, Parameter, RuleType, failed, passed, unknown
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.source.join import join
 from policy.schema import Section
 from policy.sense import Kind, Sense, covers_pattern

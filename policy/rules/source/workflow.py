@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 
 from policy.facts import Provenance
-from policy.rule import Case, Judgement, Parameter, RuleType
+from policy.judgement import Judgement
+from policy.rule import Case, Parameter, RuleType
 from policy.rules.source.change import COLLECTORS, EVIDENCE, SUPPLY, Change, change_effort, read_change
 from policy.schema import Section
 from policy.sense import Kind, Sense
