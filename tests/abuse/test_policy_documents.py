@@ -140,6 +140,19 @@ def test_Y04_a_rule_that_raises_or_answers_nonsense_denies(judge: Any) -> None:
     assert "not told" not in f"{finding.title}{finding.found}{finding.remedy}"
 
 
+def test_Y04_more_than_the_judge_has_time_for_is_denied_before_it_is_judged() -> None:
+    # 64 attestations that part 1000 subjects into as many groups: every rule for every group and every build.
+    builds = [
+        factory.built(str(number), covers=tuple(subject for subject in range(1000) if subject >> number % 10 & 1))
+        for number in range(64)
+    ]
+    begun = time.process_time()
+    decision = evaluate(factory.policy(), factory.facts(*builds, subjects=1000), now=factory.NOW)
+    assert time.process_time() - begun < 2
+    assert decision.verdict is Verdict.DENY
+    assert [(each.rule, each.type) for each in decision.findings] == [("POLICY", "policy.budget")]
+
+
 @pytest.mark.parametrize(
     ("policy", "environment"), [("absent", "release"), ("demo", "production"), ("Demo", "release")]
 )
