@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final, Generic, Literal, TypeVar
 
+from policy.decision import Outcome
 from policy.facts import (
     EvidenceFacts,
     Provenance,
