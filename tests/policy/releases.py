@@ -16,12 +16,16 @@ from tests.policy.factory import (
     ADMIN,
     AUTHOR,
     COMMIT,
+    FURTHER_TRUST,
     LOG,
     REVIEWER,
     ago,
     approval,
     built,
     dismissal,
+    document,
+    encode,
+    further_rules,
     good,
     inventory,
     kept,
@@ -68,27 +72,34 @@ def several(*choices: Any) -> st.SearchStrategy[Any]:
 
 
 @st.composite
+def builds(draw: st.DrawFn) -> Item:
+    """Provenance, by either builder."""
+    placing: dict[str, Any] = draw(places)
+    builder: dict[str, Any] = {}
+    if draw(several(False, True)):
+        builder = {"builder": "shared-ci", "builder_id": "https://dev.invalid/shared", "key": "other"}
+    return built(
+        f"build-{draw(st.integers(0, 10**6))}",
+        **builder,
+        **placing,
+        ref=draw(several("refs/heads/main", "refs/heads/x", None)),
+        commit=draw(several(COMMIT, "f" * 40, None)),
+        parameters=draw(several((), ("inputs.x",))),
+        definition=draw(several(COMMIT, "refs/heads/x", None)),
+        logs=draw(several((LOG,), ())),
+        secrets=draw(several((), ("TOKEN",), None)),
+        finished=draw(several(ago(hours=4), None, ago(days=30), ago(days=-1))),
+        started=draw(several(ago(hours=5), None, ago(hours=1))),
+    )
+
+
+@st.composite
 def items(draw: st.DrawFn) -> Item:
     name = f"item-{draw(st.integers(0, 10**6))}"
     placing: dict[str, Any] = draw(places)
-    builder: dict[str, Any] = {}
     match draw(st.integers(0, 7)):
         case 0:
-            if draw(several(False, True)):
-                builder = {"builder": "shared-ci", "builder_id": "https://dev.invalid/shared", "key": "other"}
-            return built(
-                name,
-                **builder,
-                **placing,
-                ref=draw(several("refs/heads/main", "refs/heads/x", None)),
-                commit=draw(several(COMMIT, "f" * 40, None)),
-                parameters=draw(several((), ("inputs.x",))),
-                definition=draw(several(COMMIT, "refs/heads/x", None)),
-                logs=draw(several((LOG,), ())),
-                secrets=draw(several((), ("TOKEN",), None)),
-                finished=draw(several(ago(hours=4), None, ago(days=30), ago(days=-1))),
-                started=draw(several(ago(hours=5), None, ago(hours=1))),
-            )
+            return draw(builds())
         case 1:
             return reviewed(
                 name,
@@ -182,3 +193,24 @@ releases = st.builds(
 ).map(lambda every: tuple({item.origin.digest: item for item in every}.values()))
 
 policies = st.integers(0, len(POLICIES) - 1)
+
+IDS = [rule["id"] for rule in (*document()["rules"], *further_rules())]
+OF_BUILDS = ["BLD-1", "BLD-2", "SRC-1", "ART-1", "BLD-6"]
+OF_PEOPLE = ["SRC-4", "SRC-5", "SRC-8"]
+in_use = (
+    st.lists(st.sampled_from(IDS), min_size=1, max_size=6, unique=True)
+    | st.just(OF_BUILDS)
+    | st.lists(st.sampled_from(OF_PEOPLE), min_size=1, unique=True)
+).flatmap(lambda names: st.tuples(st.just(names), st.sets(st.sampled_from(names), max_size=len(names) - 1)))
+"""Which rules a policy has, and which of them may be in shadow."""
+
+
+def written(names: list[str], shadowed: set[str]) -> bytes:
+    """The document of these rules, all waivable, of which these are in shadow."""
+    value = document()
+    value["trust"].update(FURTHER_TRUST)
+    by_id = {rule["id"]: rule for rule in (*value["rules"], *further_rules())}
+    value["rules"] = [
+        {**by_id[name], "waivable": True, **({"mode": "shadow"} if name in shadowed else {})} for name in names
+    ]
+    return encode(value)

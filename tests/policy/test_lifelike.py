@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -13,28 +12,19 @@ from hypothesis import given, settings, strategies as st
 from policy.decision import Decision, Outcome, Verdict
 from policy.document import Policy, parse_policy
 from policy.engine import evaluate
-from policy.facts import Facts, Item, ReviewRecord, Sbom, TestResult, Vex, VulnerabilityScan
+from policy.facts import Facts, Item, Provenance, ReviewRecord, Sbom, TestResult, Vex, VulnerabilityScan
 from policy.ledger_facts import Excluded, Waiver
-from tests.policy.factory import FURTHER_TRUST, NOW, document, encode, facts, further_rules
+from tests.policy.factory import NOW, facts
 from tests.policy.promotion import CHECKLIST, HUMAN, approve, asked, ledger, production, promoted
-from tests.policy.releases import SUBJECTS, releases
+from tests.policy.releases import SUBJECTS, builds, in_use, releases, written
 from tests.policy.test_waiver import WAIVERS
 
-IDS = [rule["id"] for rule in (*document()["rules"], *further_rules())]
-in_use = st.tuples(
-    st.lists(st.sampled_from(IDS), min_size=1, max_size=6, unique=True), st.sets(st.sampled_from(IDS), max_size=4)
-).filter(lambda drawn: not set(drawn[0]) <= drawn[1])
-
-
-def lifelike(names: list[str], shadowed: set[str]) -> Policy:
-    """A policy of these rules, all waivable, of which these are in shadow."""
-    value = copy.deepcopy(document())
-    value["trust"].update(FURTHER_TRUST)
-    by_id = {rule["id"]: rule for rule in (*value["rules"], *further_rules())}
-    value["rules"] = [
-        {**by_id[name], "waivable": True, **({"mode": "shadow"} if name in shadowed else {})} for name in names
-    ]
-    return parse_policy(encode(value))
+rebuilt = st.builds(
+    lambda release, more: tuple({item.origin.digest: item for item in (*release, *more)}.values()),
+    releases | releases.map(lambda release: tuple(item for item in release if not isinstance(item, Provenance))),
+    st.lists(builds(), max_size=3),
+)
+"""Releases that were built several times."""
 
 
 def decide(policy: Policy, release: tuple[Item, ...], waivers: tuple[Waiver, ...]) -> Decision:
@@ -42,12 +32,12 @@ def decide(policy: Policy, release: tuple[Item, ...], waivers: tuple[Waiver, ...
     return evaluate(policy, replace(known, ledger=replace(known.ledger, waivers=waivers)), now=NOW)
 
 
-@given(in_use, releases, WAIVERS, st.data())
+@given(in_use, rebuilt, WAIVERS, st.data())
 @settings(max_examples=300)
 def test_removing_what_a_passing_rule_counted_never_yields_allow(
     drawn: tuple[list[str], set[str]], release: tuple[Item, ...], waivers: tuple[Waiver, ...], data: st.DataObject
 ) -> None:
-    policy = lifelike(*drawn)
+    policy = parse_policy(written(*drawn))
     before = decide(policy, release, waivers)
     counted = {digest for each in before.counting(Outcome.PASS) for digest in each.evidence}
     offered = [item for item in release if item.origin.digest in counted]
@@ -70,14 +60,14 @@ def test_removing_what_a_passing_rule_counted_never_yields_allow(
     assert after.verdict is not Verdict.ALLOW or excused
 
 
-@given(in_use, releases, WAIVERS)
+@given(in_use, rebuilt, WAIVERS)
 @settings(max_examples=150)
 def test_a_verdict_is_that_of_the_rules_in_force_alone(
     drawn: tuple[list[str], set[str]], release: tuple[Item, ...], waivers: tuple[Waiver, ...]
 ) -> None:
     names, shadowed = drawn
-    mixed = decide(lifelike(names, shadowed), release, waivers)
-    alone = decide(lifelike([name for name in names if name not in shadowed], set()), release, waivers)
+    mixed = decide(parse_policy(written(names, shadowed)), release, waivers)
+    alone = decide(parse_policy(written([name for name in names if name not in shadowed], set())), release, waivers)
     assert mixed.verdict is alone.verdict
     assert mixed.waivers == alone.waivers
     assert tuple(each for each in mixed.findings if each.outcome is not Outcome.SHADOW) == alone.findings
@@ -120,24 +110,24 @@ def same_under(names: list[str], policy: Policy, known: Facts) -> None:
     naming = dict(zip(people, (f"person:{name}" for name in names), strict=False))
     before, after = evaluate(policy, known, now=NOW), evaluate(policy, renamed(known, naming), now=NOW)
     assert after.verdict is before.verdict
-    # Sentences may hold pseudonyms, and where several people could fill a place, either may.
+    # Where several people could fill a place, either may; all else is the same but for the names.
     for was, becomes in zip(before.findings, after.findings, strict=True):
         if was.type.startswith("approval."):
             assert (was.outcome, len(was.evidence)) == (becomes.outcome, len(becomes.evidence))
         else:
-            assert renamed(was, naming).judged == becomes.judged
+            assert renamed(was, naming) == becomes
 
 
 pseudonyms = st.lists(st.text("0123456789abcdef", min_size=8, max_size=8), min_size=24, max_size=24, unique=True)
 
 
-@given(in_use, releases, WAIVERS, pseudonyms)
+@given(in_use, rebuilt, WAIVERS, pseudonyms)
 @settings(max_examples=150)
 def test_renaming_people_changes_no_verdict(
     drawn: tuple[list[str], set[str]], release: tuple[Item, ...], waivers: tuple[Waiver, ...], names: list[str]
 ) -> None:
     known = facts(*release, subjects=SUBJECTS)
-    same_under(names, lifelike(*drawn), replace(known, ledger=replace(known.ledger, waivers=waivers)))
+    same_under(names, parse_policy(written(*drawn)), replace(known, ledger=replace(known.ledger, waivers=waivers)))
 
 
 approvers = st.lists(

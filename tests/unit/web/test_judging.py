@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
+from itertools import combinations
 
 import pytest
 
@@ -73,6 +74,18 @@ def test_leaving_a_stored_item_out_of_a_request_changes_nothing(world: World, wi
     assert answer.status_code == 200, answer.data
     assert len(asked(world).used) == 6
     assert len(asked(world).new) == 5
+
+
+def test_whatever_part_of_the_stored_evidence_is_offered_the_same_facts_are_judged(world: World) -> None:
+    attestations = list(world.attestations().values())
+    keep(world, *attestations)
+    judged = set()
+    for count in range(len(attestations) + 1):
+        for offered in combinations(attestations, count):
+            assert world.client().post("/v1/checks", json=world.body(list(offered))).status_code == 200
+            command = asked(world)
+            judged.add((command.facts, frozenset(command.used), command.new))
+    assert len(judged) == 1
 
 
 def test_stored_approvals_of_the_tree_are_found_by_the_record_that_is_found_by_the_commit(world: World) -> None:
