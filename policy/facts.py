@@ -100,6 +100,8 @@ class Provenance:
     """sha256 of each byproduct that is a log of the build."""
     secrets: tuple[str, ...] | None = None
     """Names of the secrets that the build could reach, sorted; None when not stated."""
+    bare: tuple[str, ...] = ()
+    """Names of the dependencies that carry no digest, each once, sorted; none where they cannot all be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +228,8 @@ class Sbom:
     undigested: int | None = None
     """How many components carry no digest; None when not told."""
     licences: tuple[Licence, ...] = ()
+    bare: tuple[str, ...] = ()
+    """Names of the components that carry no digest, each once, sorted; none where they cannot all be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

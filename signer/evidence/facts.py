@@ -159,6 +159,7 @@ def _provenance(
         definition=built.definition,
         logs=built.logs,
         secrets=built.secrets,
+        bare=built.bare,
     )
 
 
@@ -204,6 +205,7 @@ def _sbom(
         components=document.components,
         undigested=document.undigested,
         licences=document.licences,
+        bare=document.bare,
     )
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from policy.artifact_facts import Licence
 from signer.errors import Malformed
+from signer.formats.bare_names import bare_names
 from signer.formats.licences import count_licences
 from signer.formats.shape import read_shape
 
@@ -36,6 +37,8 @@ class CycloneDxDocument:
     undigested: int
     """How many of them carry no hash."""
     licences: tuple[Licence, ...]
+    bare: tuple[str, ...]
+    """Their names, as `bare_names` tells them."""
 
 
 class _License(msgspec.Struct):
@@ -82,6 +85,7 @@ def read_cyclonedx(predicate_type: str, predicate: Mapping[str, Any]) -> Cyclone
         len(components),
         sum(not component.hashes for component in components),
         count_licences((component.name, _licences(component)) for component in components),
+        bare_names(component.name for component in components if not component.hashes),
     )
 
 

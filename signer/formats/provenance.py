@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from signer.errors import Malformed
+from signer.formats.bare_names import bare_names
 from signer.formats.build_context import read_logs, read_secrets
 from signer.formats.person import require_identifier
 from signer.formats.rfc3339 import parse_time
@@ -68,6 +69,7 @@ class Provenance:
     definition: str | None
     logs: tuple[str, ...]
     secrets: tuple[str, ...] | None
+    bare: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def read_provenance(predicate: Mapping[str, Any]) -> Provenance:
         definition=_definition(run.builder.id, stated, location, commit),
         logs=tuple(read_logs((each.name, each.digest or {}) for each in run.byproducts or ())),
         secrets=read_secrets(definition.internal_parameters or {}),
+        bare=bare_names(each.name or each.uri or "" for each in dependencies if not each.digest),
     )
 
 

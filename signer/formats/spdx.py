@@ -22,6 +22,7 @@ import msgspec
 
 from policy.artifact_facts import Licence
 from signer.errors import Malformed
+from signer.formats.bare_names import bare_names
 from signer.formats.licences import count_licences
 from signer.formats.shape import read_shape
 
@@ -42,6 +43,8 @@ class SpdxDocument:
     undigested: int
     """How many of them carry no checksum."""
     licences: tuple[Licence, ...]
+    bare: tuple[str, ...]
+    """Their names, as `bare_names` tells them."""
 
 
 class _Package(msgspec.Struct, rename="camel"):
@@ -99,6 +102,7 @@ def _version_2(predicate: Mapping[str, Any]) -> SpdxDocument:
         len(packages),
         sum(not package.checksums for package in packages),
         count_licences((package.name, _preferred(package)) for package in packages),
+        bare_names(package.name for package in packages if not package.checksums),
     )
 
 
@@ -131,4 +135,5 @@ def _version_3(predicate: Mapping[str, Any]) -> SpdxDocument:
             (package.name, next((found for by in stated.values() if (found := by.get(package.spdx_id))), ()))
             for package in packages
         ),
+        bare_names(package.name for package in packages if not package.verified_using),
     )

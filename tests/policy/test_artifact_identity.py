@@ -135,6 +135,21 @@ def test_refused_and_unknown_licences_are_offenders_by_name_so_that_one_can_be_w
     ]
 
 
+def test_components_of_which_nothing_is_said_are_not_excused_with_a_refused_licence() -> None:
+    refused = Licence(expression="SSPL-1.0", components=1, example="mongo-lite")
+    offenders = sole(policy("LIC-1"), inventory(components=3, licences=(refused,))).offenders
+    assert [each.id for each in offenders] == ["SSPL-1.0", "2 components without a licence"]
+    (silent,) = sole(policy("LIC-1"), inventory(components=3, licences=())).offenders
+    assert silent.id == "3 components without a licence"
+
+
+def test_each_component_without_a_digest_can_be_waived_alone() -> None:
+    finding = sole(policy("SBM-2"), inventory(undigested=2, bare=("left-pad", "zlib")))
+    assert [each.id for each in finding.offenders] == ["left-pad", "zlib"]
+    # One that cannot be told is no part of a list: then there is none, and a waiver is for what was found as a whole.
+    assert sole(policy("SBM-2"), inventory(undigested=2)).offenders == ()
+
+
 def test_licences_that_are_neither_allowed_nor_denied_demand_nothing() -> None:
     with pytest.raises(PolicyError, match="nothing is demanded"):
         policy("LIC-1", allow=None, deny=None)

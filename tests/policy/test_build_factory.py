@@ -99,6 +99,18 @@ def test_judges(rule: str, case: Case) -> None:
     assert text in finding.title
 
 
+def test_each_fault_of_a_description_can_be_waived_alone() -> None:
+    faulty = built(build_type="https://x.invalid", parameters=("inputs.x",), undigested=1, bare=("pkg:npm/a@1",))
+    finding = sole(policy("BLD-5", minDependencies=2), faulty)
+    assert [each.id for each in finding.offenders] == [
+        "build type https://x.invalid",
+        "parameter inputs.x",
+        "dependency pkg:npm/a@1",
+        "1 dependencies",
+    ]
+    assert sole(policy("BLD-5"), built(parameters=("inputs.x",), undigested=1)).offenders == (), "one has no name"
+
+
 def test_a_log_that_is_kept_is_counted_with_the_provenance_that_names_it() -> None:
     provenance, log = built(), kept(digest=LOG)
     finding = sole(policy("BLD-6", kept=True), provenance, log)

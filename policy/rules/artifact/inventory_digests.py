@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from policy.decision import Offender
 from policy.facts import Sbom
 from policy.judgement import Judgement, failed, passed, unknown, worst
 from policy.rule import Case, Parameter, RuleType, latest
@@ -41,7 +42,12 @@ def _judge_one(demand: DigestsDemand, item: Sbom) -> Judgement:
         return unknown("the SBOM does not tell the digests of components", [item], found=found, bound="subject")
     found += f", {item.undigested} of them without a digest"
     if item.undigested > demand.max_undigested:
-        return failed(f"{item.undigested} components carry no digest", [item], found=found)
+        return failed(
+            f"{item.undigested} components carry no digest",
+            [item],
+            found=found,
+            offenders=tuple(Offender(id=name) for name in item.bare),
+        )
     return passed([item], found=found)
 
 

@@ -73,21 +73,22 @@ def _judge_one(demand: LicenceDemand, item: Sbom) -> Judgement:
                 refused.append(licence)
         except LicenceError:
             unread.append(licence)
+    silent = max(item.components, 1) - sum([licence.components for licence in item.licences])
     if refused:
         return failed(
             f"licences outside the list: {listed(map(_told, refused))}",
             [item],
             found=found,
-            offenders=_offenders((*refused, *unread)),
+            offenders=_offenders((*refused, *unread), silent),
         )
-    if unread or sum(licence.components for licence in item.licences) < max(item.components, 1):
+    if unread or silent > 0:
         told = listed(map(_told, unread)) or "the SBOM states none for some components"
         return unknown(
             f"not every component's licence is known ({told})",
             [item],
             found=found,
             bound="subject",
-            offenders=_offenders(unread),
+            offenders=_offenders(unread, silent),
         )
     return passed([item], found=found)
 
@@ -101,8 +102,12 @@ def _told(licence: Licence) -> str:
     return f"{name} of {licence.components} components such as {quote(licence.example)}"
 
 
-def _offenders(licences: Iterable[Licence]) -> tuple[Offender, ...]:
-    return tuple(Offender(id=licence.expression or "unknown", package=licence.example) for licence in licences)
+def _offenders(licences: Iterable[Licence], silent: int) -> tuple[Offender, ...]:
+    """Each licence, and the components of which the SBOM says nothing: a waiver for the rest must not hide them."""
+    return (
+        *(Offender(id=licence.expression or "unknown", package=licence.example) for licence in licences),
+        *((Offender(id=f"{silent} components without a licence"),) if silent > 0 else ()),
+    )
 
 
 LICENCES = RuleType(

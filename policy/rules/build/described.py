@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from policy.decision import Offender
 from policy.facts import Provenance
 from policy.judgement import Judgement, failed, passed, unknown
 from policy.rule import Case, Parameter, RuleType
@@ -51,7 +52,7 @@ def _judge_described(demand: DescriptionDemand, case: Case) -> Judgement:
     )
     faults = tuple(_faults(demand, item))
     if faults:
-        return failed(listed(faults), [item], found=found)
+        return failed(listed(faults), [item], found=found, offenders=_offenders(demand, item))
     if item.dependencies < demand.min_dependencies:
         return unknown(
             f"the provenance lists {item.dependencies} resolved dependencies", [item], found=found, bound="subject"
@@ -67,6 +68,20 @@ def _faults(demand: DescriptionDemand, item: Provenance) -> Iterator[str]:
         yield f"external parameters outside the list: {listed(map(quote, foreign))}"
     if item.undigested:
         yield f"{item.undigested} resolved dependencies carry no digest"
+
+
+def _offenders(demand: DescriptionDemand, item: Provenance) -> tuple[Offender, ...]:
+    """Each fault by its name; none when a dependency has none, since a waiver for the rest would hide it."""
+    if item.undigested and not item.bare:
+        return ()
+    known = item.build_type in demand.build_types
+    few = item.dependencies < demand.min_dependencies
+    return (
+        *(() if known else (Offender(id=f"build type {item.build_type}"),)),
+        *(Offender(id=f"parameter {name}") for name in foreign_parameters(item, demand.allow)),
+        *(Offender(id=f"dependency {name}") for name in item.bare),
+        *((Offender(id=f"{item.dependencies} dependencies"),) if few else ()),
+    )
 
 
 DESCRIBED = RuleType(

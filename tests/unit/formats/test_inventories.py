@@ -58,7 +58,7 @@ def test_spdx_2_tells_checksums_and_the_concluded_or_else_the_declared_licence()
         {"checksums": [], "licenseConcluded": "NOASSERTION", "licenseDeclared": "ISC"},
         {"licenseConcluded": "NOASSERTION", "licenseDeclared": "NOASSERTION"},
     )
-    assert (found.components, found.undigested) == (3, 2)
+    assert (found.components, found.undigested, found.bare) == (3, 2, ("p1", "p2"))
     assert {each.expression: each.components for each in found.licences} == {"MIT": 1, "ISC": 1, None: 1}
 
 
@@ -83,7 +83,7 @@ def test_spdx_3_tells_them_by_relationships() -> None:
         relation("contains", "c", "m"),
     ]
     found = read_spdx("https://spdx.dev/Document/v3", {"@graph": graph})
-    assert (found.components, found.undigested) == (3, 2)
+    assert (found.components, found.undigested, found.bare) == (3, 2, ("b", "c"))
     assert {each.expression: each.example for each in found.licences} == {"MIT": "a", "ISC": "b", None: "c"}
 
 
@@ -101,10 +101,27 @@ def test_cyclonedx_tells_hashes_and_every_spelling_of_a_licence() -> None:
     ]
     bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components}
     found = read_cyclonedx("https://cyclonedx.org/bom/v1.6", bom)
-    assert (found.components, found.undigested) == (5, 4)
+    assert (found.components, found.undigested, found.bare) == (5, 4, ("b", "c", "d", "inside"))
     assert {each.expression: each.components for each in found.licences} == {
         None: 2,
         "MIT": 1,
         "MIT OR ISC": 1,
         "Apache-2.0": 1,
     }
+
+
+BARE: dict[str, tuple[list[str], tuple[str, ...]]] = {
+    "each once and sorted": (["b", "a", "b"], ("a", "b")),
+    "with spaces inside": (["a b"], ("a b",)),
+    "as many as a waiver can name": ([f"p{number:03}" for number in range(100)], tuple(f"p{n:03}" for n in range(100))),
+    "one more than that": ([f"p{number}" for number in range(101)], ()),
+    "one without a name": (["a", ""], ()),
+    "one that ends in a space": (["a", "b "], ()),
+    "one that is no ASCII": (["a", "b\u202ec"], ()),
+    "one that is too long": (["a", "b" * 201], ()),
+}
+
+
+@pytest.mark.parametrize(("names", "told"), BARE.values(), ids=BARE)
+def test_components_without_a_digest_are_named_all_or_not_at_all(names: list[str], told: tuple[str, ...]) -> None:
+    assert spdx(*({"name": name} for name in names)).bare == told

@@ -112,6 +112,7 @@ def test_reads_github() -> None:
         definition="refs/tags/v2",
         logs=(),
         secrets=None,
+        bare=(),
     )
 
 
@@ -272,7 +273,7 @@ def test_of_two_tekton_inputs_none_is_the_source() -> None:
 
 def test_counts_dependencies_without_digest() -> None:
     found = read_provenance(dependencies((SHOP, {"gitCommit": COMMIT}), ("pkg:npm/a@1", None), ("pkg:npm/b@1", {})))
-    assert (found.dependencies, found.undigested) == (3, 2)
+    assert (found.dependencies, found.undigested, found.bare) == (3, 2, ("pkg:npm/a@1", "pkg:npm/b@1"))
 
 
 PARAMETERS = [
