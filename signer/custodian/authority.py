@@ -117,6 +117,10 @@ class Authority:
 
     def turn(self, arrivals: Iterable[tuple[int, Command]], events: Iterable[TokenEvent]) -> list[tuple[int, Reply]]:
         """One turn; returns every answer whose time has come, by ticket."""
+        with self._reader.together():
+            return self._turn(arrivals, events)
+
+    def _turn(self, arrivals: Iterable[tuple[int, Command]], events: Iterable[TokenEvent]) -> list[tuple[int, Reply]]:
         for event in events:
             self._hear(event)
         self._halt_on_alarm()

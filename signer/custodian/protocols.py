@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 class Reader(Protocol):
     """The committed ledger, read. Every method raises Unavailable when the database fails."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """All reads inside go over one connection; each of them sees what is committed then."""
 
     def head(self) -> HeadRow:
         """Size and root of the committed tree."""

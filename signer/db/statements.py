@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from threading import local
 from typing import Any, TypeAlias
 
 from sqlalchemy import Delete, Engine, Insert, PoolProxiedConnection, Select, Table, Update
@@ -54,6 +55,13 @@ def insert_row(engine: Engine, table: Table) -> Statement:
     return Statement(engine, table.insert(), table.columns.keys())
 
 
+class _Thread(local):
+    """What one thread reads over."""
+
+    together = False
+    connection: PoolProxiedConnection | None = None
+
+
 class Connections:
     """Hands out driver connections of one engine; every database fault becomes Unavailable."""
 
@@ -61,21 +69,45 @@ class Connections:
         self._engine = engine
         self._errors = database_errors(engine)
         self._begin = begin_text(engine)
+        self._thread = _Thread()
 
     @contextmanager
     def reading(self) -> Iterator[DBAPICursor]:
         """A cursor for reads: each statement sees one committed state."""
+        connection = self._thread.connection
+        if connection is None:
+            try:
+                connection = self._engine.raw_connection()
+            except self._errors as fault:
+                raise _unavailable(fault) from fault
+            if self._thread.together:
+                self._thread.connection = connection
+        cursor = connection.cursor()
         try:
-            connection = self._engine.raw_connection()
-        except self._errors as fault:
-            raise _unavailable(fault) from fault
-        try:
-            yield connection.cursor()
+            yield cursor
         except self._errors as fault:
             connection.invalidate(fault)
+            self._thread.connection = None
             raise _unavailable(fault) from fault
         finally:
-            connection.close()
+            # A statement that was not read to its end would hold the state that it saw, also for the next one. That
+            # of a connection that was given up is gone already.
+            with suppress(*self._errors):
+                cursor.close()
+            if self._thread.connection is None:
+                connection.close()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All reads of this thread inside go over one connection: a check-out costs several times what a read does."""
+        self._thread.together = True
+        try:
+            yield
+        finally:
+            self._thread.together = False
+            connection, self._thread.connection = self._thread.connection, None
+            if connection is not None:
+                connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[DBAPICursor]:

@@ -8,6 +8,7 @@ engine. Each statement sees one committed state, and what several statements com
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -81,6 +82,10 @@ class Reader:
         self._connections = Connections(engine)
         self._tree = StoredTree(engine)
         self._queries = Queries(engine)
+
+    def together(self) -> AbstractContextManager[None]:
+        """All reads of this thread inside go over one connection; each of them still sees what is committed then."""
+        return self._connections.together()
 
     # The tree
 

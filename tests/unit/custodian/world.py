@@ -10,6 +10,7 @@ import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,6 +97,9 @@ class FakeLedger:
         self.fault: str | None = None
         """None, `before` (nothing is stored) or `after` (stored, and the answer is lost)."""
         self.appends: list[int] = []
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def append(self, entries: Sequence[Entry]) -> Batch:
         if self.fault == "before":

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,7 +155,8 @@ def test_a_write_transaction_is_whole_or_nothing(database: Engine) -> None:
     with pytest.raises(Unavailable), connections.writing() as cursor:
         insert.run_many(cursor, [(3, "dropped"), (1, "double")])
     with connections.reading() as cursor:
-        rows = cursor.execute("SELECT size, text FROM checkpoint") or cursor.fetchall()
+        cursor.execute("SELECT size, text FROM checkpoint")
+        rows = cursor.fetchall()
     assert [tuple(row) for row in rows] == [(1, "kept")]
 
 
@@ -172,6 +174,65 @@ def test_a_connection_that_failed_is_not_used_again_and_holds_no_lock(database: 
     used = [cursor.connection for cursor in cursors]
     assert used[0] is used[1]
     assert used[1] is not used[2]
+
+
+def test_reads_together_go_over_one_connection_and_see_what_is_committed_then(database: Engine) -> None:
+    upgrade(database)
+    connections, insert = Connections(database), insert_row(database, tables.checkpoint)
+    kept: list[Any] = []  # as a traceback would keep it
+    used: list[Any] = []
+
+    def read() -> Any:
+        with connections.reading() as cursor:
+            kept.append(cursor)
+            used.append(cursor.connection)
+            cursor.execute("SELECT size FROM checkpoint ORDER BY size DESC")
+            row: Any = cursor.fetchone()  # the rest is not read: the statement must not hold its state for the next
+            return row[0]
+
+    for size in range(1, 4):
+        with connections.writing() as cursor:
+            insert.run_many(cursor, [(size, "text"), (-size, "text")])
+        if size == 1:
+            assert read() == 1
+    with connections.together():
+        assert read() == 3
+        with connections.writing() as cursor:
+            insert.run(cursor, 9, "text")
+        assert read() == 9
+    assert read() == 9
+    assert used[1] is used[2]
+
+
+def test_a_failed_connection_is_not_read_from_again_also_among_reads_together(database: Engine) -> None:
+    upgrade(database)
+    connections = Connections(database)
+    with connections.together():
+        with connections.reading() as cursor:
+            first = cursor.connection
+        with pytest.raises(Unavailable), connections.reading() as cursor:
+            cursor.execute("SELECT nothing FROM nowhere")
+        with connections.reading() as cursor:
+            assert cursor.connection is not first
+            assert cursor.execute("SELECT 1").fetchone()[0] == 1
+    status = database.pool.status()
+    assert "Current Checked out connections: 0" in status, status
+
+
+def test_reads_together_keep_no_connection_of_another_thread(database: Engine) -> None:
+    upgrade(database)
+    connections = Connections(database)
+    seen: list[Any] = []
+
+    def elsewhere() -> None:
+        with connections.reading() as cursor:
+            seen.append(cursor.connection)
+
+    with connections.together(), connections.reading() as cursor:
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        assert seen[0] is not cursor.connection
 
 
 def test_a_writer_waits_for_no_other_transaction_for_long(database: Engine, tmp_path: Path) -> None:
