@@ -259,17 +259,8 @@ class EvidenceFacts:
 
     def items(self) -> tuple[Item, ...]:
         """Every item of every kind."""
-        return (
-            *self.provenance,
-            *self.sources,
-            *self.tests,
-            *self.scans,
-            *self.sboms,
-            *self.documents,
-            *self.reviews,
-            *self.signatures,
-            *self.vex,
-        )
+        first: tuple[Item, ...] = (*self.provenance, *self.sources, *self.tests, *self.scans, *self.sboms)
+        return (*first, *self.documents, *self.reviews, *self.signatures, *self.vex)
 
 
 SourceItem = SourceSummary | ReviewRecord
