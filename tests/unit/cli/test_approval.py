@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -41,8 +40,7 @@ FINDING = Finding(
     remedy="",
     subjects=(0,),
 )
-WAITING = replace(
-    FINDING,
+WAITING = FINDING._replace(
     rule="APR-1",
     type="approval.human",
     control="deployment",
