@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Print S and the pipeline's ratio to it, then what the judge costs alone: `python -m bench [ROUNDS]`.
+"""Print S and the pipeline's ratio to it, what the judge costs alone, and what a device is used for.
+
+    python -m bench [ROUNDS]
 
 Each round measures the reference, then each load; the figures are medians over rounds, so that a noisy minute of the
 machine touches both sides of the ratio. What is printed is measured, not gated.
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from bench import judging
+from bench import capacity, judging
 from bench.bodies import ACCESS, Workshop
 from bench.pipeline import KINDS, Round, authority, cores, load
 from bench.reference import Reference, measure, median, reference_parts
@@ -56,6 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     report(median(references), results)
     print()
     judging.report()
+    print()
+    capacity.report()
 
 
 def report(reference: Reference, results: dict[str, list[Round]]) -> None:

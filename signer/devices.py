@@ -50,7 +50,7 @@ def _token_place(settings: Settings, token: TokenSettings) -> DevicePlace:
             lock=str(_token_lock(settings, token.label)),
         ),
         pin_file=pin_file,
-        workers=token.workers,
+        workers=token.processes,
         environment=token.environment,
     )
 

@@ -44,6 +44,10 @@ class KeySettings:
             raise ValueError("limit is at least 1")
 
 
+MAX_WORKERS = 16
+"""Of one token: each is a process and a session of the device."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
     """One PKCS #11 token: its vendor module, where its PIN is, its workers. The PIN is a file or a credential."""
@@ -58,14 +62,20 @@ class TokenSettings:
     """Name of the systemd credential with the PIN: the file of this name in `$CREDENTIALS_DIRECTORY`."""
     serial: str = ""
     """Serial number of the token, where several bear the label."""
-    workers: int = 1
-    """Processes that use the token, one session each; one is right for a fast local token."""
+    slots: int | None = None
+    """Signatures that the device makes at a time: it gets twice as many processes, at most 16, so that none idles."""
+    workers: int | None = None
+    """Processes that use the token, one session each, where `slots` does not say; one is right for a local token."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that the vendor module reads; given to the token worker alone."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.workers <= 16:  # noqa: PLR2004 - the design's bound
-            raise ValueError("workers is between 1 and 16")
+        for name in ("slots", "workers"):
+            count = getattr(self, name)
+            if count is not None and not 1 <= count <= MAX_WORKERS:
+                raise ValueError(f"{name} is between 1 and {MAX_WORKERS}")
+        if self.slots is not None and self.workers is not None:
+            raise ValueError("a token has slots or workers, one of the two")
         if (self.pin_file is None) == (self.pin_credential is None):
             raise ValueError("a token has a pin_file or a pin_credential, one of the two")
         if self.pin_credential is not None:
@@ -73,6 +83,11 @@ class TokenSettings:
         if self.label.startswith("aws-kms/"):
             raise ValueError("no label of a token begins with aws-kms/")
         check_absolute(self)
+
+    @property
+    def processes(self) -> int:
+        """How many processes use the token."""
+        return min(MAX_WORKERS, 2 * self.slots) if self.slots is not None else self.workers or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

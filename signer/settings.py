@@ -101,6 +101,8 @@ class CustodianSettings:
     """Commands waiting at most; beyond it the answer is 503."""
     token_deadline: float = 5.0
     """Seconds after which a silent token worker is ended."""
+    probe_interval: float = 60.0
+    """Seconds without a signature after which a key is probed; 0 for no probes."""
 
     def __post_init__(self) -> None:
         if self.socket == self.admin_socket:
@@ -109,6 +111,8 @@ class CustodianSettings:
             raise ValueError("queue is at least 1")
         if not 0 < self.token_deadline <= 60:  # noqa: PLR2004 - one minute is the bound itself
             raise ValueError("token_deadline is between 0 and 60 seconds")
+        if self.probe_interval != 0 and not 1 <= self.probe_interval <= 3600:  # noqa: PLR2004 - an hour is the bound itself
+            raise ValueError("probe_interval is 0, or between 1 and 3600 seconds")
         check_absolute(self)
 
 

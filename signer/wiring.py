@@ -224,6 +224,7 @@ def _service(settings: Settings) -> service.Service:
         admin_uids=custodian.admin_uids,
         queue=custodian.queue,
         token_deadline=custodian.token_deadline,
+        probe_interval=custodian.probe_interval,
         keys=tuple((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys),
         key_limits={key.name: key.limit for key in settings.keys if key.limit is not None},
         devices=devices_of(settings),

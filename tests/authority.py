@@ -138,10 +138,12 @@ class LiveAuthority:
         workers: int = 1,
         queue: int = 1024,
         token_deadline: float = 5.0,
+        probe_interval: float = 0,
         threshold: int = 2,
         devices: str | None = None,
         module: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        algorithm: str = "ecdsa-p256-sha256",
     ) -> LiveAuthority:
         """Genesis and documents on disk; no process yet, no key yet.
 
@@ -161,8 +163,11 @@ class LiveAuthority:
         key_file.chmod(0o600)
         config = directory / "signer.toml"
         config.write_text(
-            _settings(directory, queue=queue, token_deadline=token_deadline)
-            + (devices or _token(token, workers=workers, module=module, environment=environment or {})),
+            _settings(directory, queue=queue, token_deadline=token_deadline, probe_interval=probe_interval)
+            + (
+                devices
+                or _token(token, workers=workers, module=module, environment=environment or {}, algorithm=algorithm)
+            ),
             "utf-8",
         )
         settings = load_settings(config)
@@ -509,7 +514,7 @@ def subject(number: int) -> Subject:
     return Subject.of(f"shop-{number}.tar", {"sha256": sha256_hex(number.to_bytes(8))})
 
 
-def _settings(directory: Path, *, queue: int, token_deadline: float) -> str:
+def _settings(directory: Path, *, queue: int, token_deadline: float, probe_interval: float) -> str:
     state, uid = directory / "state", os.getuid()
     return f"""\
 origin = "{ORIGIN}"
@@ -525,6 +530,7 @@ web_uids = [{uid}]
 admin_uids = [{uid}]
 queue = {queue}
 token_deadline = {token_deadline}
+probe_interval = {probe_interval}
 [documents]
 spool = "{directory}/spool"
 store = "{state}/documents"
@@ -537,14 +543,16 @@ client_ca = "{directory}/ca.pem"
 """
 
 
-def _token(token: SoftToken, *, workers: int, module: Path | None, environment: Mapping[str, str]) -> str:
+def _token(
+    token: SoftToken, *, workers: int, module: Path | None, environment: Mapping[str, str], algorithm: str
+) -> str:
     variables = {"SOFTHSM2_CONF": str(token.configuration), **environment}
     return f"""\
 [[keys]]
 name = "{KEY}"
 uri = "pkcs11:token={LABEL};object=release;id=%01"
 purpose = "statement"
-algorithm = "ecdsa-p256-sha256"
+algorithm = "{algorithm}"
 [[keys]]
 name = "spare"
 uri = "pkcs11:token={LABEL};object=spare;id=%02"

@@ -15,8 +15,12 @@ HEAD = """\
 # Metrics
 
 Prometheus text format at `/metrics` on the operations listener (`web.metrics_bind`), never on the listener of callers.
-Every label takes its values from a list fixed in code; no caller's text becomes a label.
+Every label takes its values from a list fixed in code, and `key` from the names of keys in the custodian's settings; no
+caller's text becomes a label.
 """
+
+
+KEY_GAUGES = frozenset({"signer_key_proved_timestamp_seconds", "signer_key_probes", "signer_key_probes_failed"})
 
 
 def counted() -> list[tuple[str, str, str, str]]:
@@ -50,5 +54,5 @@ def render() -> str:
     """The whole page."""
     rows = [(f"`{name}`", kind, labels, text) for name, kind, labels, text in counted()]
     rows.append(("`signer_build_info`", "gauge", "version", "What runs here."))
-    rows += [(f"`{name}`", "gauge", "", text) for name, text in gauges()]
+    rows += [(f"`{name}`", "gauge", "key" if name in KEY_GAUGES else "", text) for name, text in gauges()]
     return HEAD + "\n" + table(("metric", "type", "labels", "meaning"), rows)

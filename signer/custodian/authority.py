@@ -23,10 +23,12 @@ from signer.custodian.commands import (
     KeepEvidence,
     Reply,
     Status,
+    StatusReport,
 )
 from signer.custodian.commit import Commit
 from signer.custodian.deciding import Deciding
 from signer.custodian.judging import Judging
+from signer.custodian.probing import Probing
 from signer.custodian.protocols import Clock, Reader, Receipts, Sealer, Tokens
 from signer.custodian.readiness import report
 from signer.custodian.records import failed
@@ -61,6 +63,7 @@ class Authority:
         revocations: Revocations,
         shadowing: Shadowing,
         sealing: Sealer,
+        probing: Probing,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -82,6 +85,7 @@ class Authority:
         self._revocations = revocations
         self._shadowing = shadowing
         self._sealing = sealing
+        self._probing = probing
         self._clock = clock
         self._log = log
         self._standing: Standing | None = None
@@ -132,7 +136,8 @@ class Authority:
         if self._commit.uncertain or self._clock.monotonic() >= self._next_sweep:
             self._sweep(reason="unrecorded")
             self._next_sweep = self._clock.monotonic() + SWEEP_NS
-        self._refresh()
+        if self._refresh() and self._standing is not None:
+            self._probing.turn(self._standing, commit=self._commit)
         return self._commit.take_answers()
 
     def _take(self, ticket: int, command: Command) -> None:
@@ -145,9 +150,7 @@ class Authority:
                 case KeepEvidence():
                     self._keep(ticket, command)
                 case Status():
-                    keys, now = self._keyring.places, self._clock.now()
-                    answer = report(self._stand, reader=self._reader, keys=keys, signing=self._signing, now=now)
-                    self._commit.tell(ticket, answer)
+                    self._commit.tell(ticket, self._report())
                 case SealPack():
                     # Everything of this turn is durable before the cut.
                     self._settle()
@@ -179,7 +182,8 @@ class Authority:
         """What the tokens report: ends of key calls, keys found, and keys that are not the pinned ones."""
         match event:
             case JobEnded():
-                self._signing.hear(event)
+                if not self._probing.hear(event):
+                    self._signing.hear(event)
             case KeyLocated():
                 self._commit.take(*self._acts.hear(event, stand=self._stand, now=self._clock.now()))
                 self._settle()
@@ -220,6 +224,16 @@ class Authority:
         except Unavailable as fault:
             self._log.error("ledger cannot be read", code=fault.code)
         return not self._commit.changed
+
+    def _report(self) -> StatusReport:
+        return report(
+            self._stand,
+            reader=self._reader,
+            keys=self._keyring.places,
+            signing=self._signing,
+            probing=self._probing,
+            now=self._clock.now(),
+        )
 
     def _sweep(self, *, reason: str) -> bool:
         """Close orphans; whether there may be more of them."""

@@ -246,6 +246,16 @@ class Done(Message, frozen=True, kw_only=True, tag="done"):
     leaf: int
 
 
+class KeyProof(Message, frozen=True, kw_only=True, tag="key-proof"):
+    """What a key that signs has proved since the custodian started."""
+
+    name: str
+    proved: str
+    """RFC 3339 instant of its last verified signature, of a request or of a probe; empty when there is none."""
+    probes: int
+    failed: int
+
+
 class StatusReport(Message, frozen=True, kw_only=True, tag="status-report"):
     """Readiness as the custodian sees it; each problem is a sentence with its remedy."""
 
@@ -255,6 +265,7 @@ class StatusReport(Message, frozen=True, kw_only=True, tag="status-report"):
     origin: str
     problems: tuple[str, ...]
     keys: tuple[tuple[str, bool], ...]
+    proofs: tuple[KeyProof, ...] = ()
 
 
 class Failed(Message, frozen=True, kw_only=True, tag="failed"):

@@ -19,7 +19,14 @@ def ended(
 ) -> JobEnded:
     """The end of one job."""
     return JobEnded(
-        ticket=job.ticket, status=status, signature=signature, reason=reason, detail=detail, attempts=attempts
+        ticket=job.ticket,
+        status=status,
+        signature=signature,
+        reason=reason,
+        detail=detail,
+        attempts=attempts,
+        kid=job.key.pin.kid,
+        probe=job.probe,
     )
 
 
@@ -34,7 +41,7 @@ def conclude(job: SigningJob, result: Result) -> JobEnded | SigningJob:
     attempts = job.attempts + 1
     if not result.code:
         return ended(job, status="signed", signature=result.signature, attempts=attempts)
-    if result.scope in _PASSING and not result.touched and attempts < MAX_ATTEMPTS:
+    if result.scope in _PASSING and not result.touched and attempts < (1 if job.probe else MAX_ATTEMPTS):
         # The answer proves that nothing was signed.
         return replace(job, attempts=attempts)
     # A signature that failed its self-check is known and dropped; one that never came out is not known.

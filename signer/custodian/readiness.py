@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from signer.custodian.commands import StatusReport
+from signer.custodian.probing import Probing
 from signer.custodian.protocols import Reader
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing
@@ -14,18 +15,24 @@ from signer.errors import Unavailable
 
 
 def report(
-    stand: Callable[[], Standing], *, reader: Reader, keys: Collection[str], signing: Signing, now: datetime
+    stand: Callable[[], Standing],
+    *,
+    reader: Reader,
+    keys: Collection[str],
+    signing: Signing,
+    probing: Probing,
+    now: datetime,
 ) -> StatusReport:
     """What works and what does not, with `keys` the names of all configured keys; `stand` reads what is in force."""
     try:
         standing, size = stand(), reader.head().size
     except Unavailable as fault:
         return StatusReport(ready=False, halted=False, tree_size=0, origin="", problems=(fault.detail,), keys=())
-    return _report(standing, tree_size=size, keys=keys, signing=signing, now=now)
+    return _report(standing, tree_size=size, keys=keys, signing=signing, probing=probing, now=now)
 
 
 def _report(
-    standing: Standing, *, tree_size: int, keys: Collection[str], signing: Signing, now: datetime
+    standing: Standing, *, tree_size: int, keys: Collection[str], signing: Signing, probing: Probing, now: datetime
 ) -> StatusReport:
     # A key that no policy in force names may wait for its record or for its rotation.
     roles = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
@@ -42,7 +49,7 @@ def _report(
             problems.append(f"key {name}: a policy needs it and the settings do not name it")
     usable: list[tuple[str, bool]] = []
     for name in keys:
-        problem = signing.problem(name, standing=standing, now=now)
+        problem = signing.problem(name, standing=standing, device=probing.trouble, now=now)
         usable.append((name, not problem))
         if problem and name in needed:
             problems.append(f"key {name}: {problem}")
@@ -59,4 +66,5 @@ def _report(
         origin=standing.genesis.origin,
         problems=tuple(problems),
         keys=tuple(usable),
+        proofs=tuple(probing.proofs(standing)),
     )

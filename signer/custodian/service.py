@@ -23,6 +23,7 @@ from signer.custodian.connections import ADMIN_COMMANDS, WEB_COMMANDS, Listener
 from signer.custodian.device_place import DevicePlace
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
+from signer.custodian.probing import Probing
 from signer.custodian.protocols import Persons, Reader, Receipts, Sequencer
 from signer.custodian.revocations import Revocations
 from signer.custodian.sealing import Sealing
@@ -54,6 +55,8 @@ class Service:
     """Commands in work at most."""
     token_deadline: float
     """Seconds."""
+    probe_interval: float
+    """Seconds; 0 for no probes."""
     keys: Collection[tuple[str, str, str, str]]
     """(name, URI, purpose, algorithm)."""
     key_limits: Mapping[str, int]
@@ -124,6 +127,14 @@ def serve(
             revocations=revocations,
             shadowing=Shadowing(reader=reader, clock=clock),
             sealing=sealing,
+            probing=Probing(
+                origin=genesis.origin,
+                keyring=keyring,
+                tokens=tokens,
+                limited=service.key_limits,
+                interval=service.probe_interval,
+                clock=clock,
+            ),
             clock=clock,
             log=log,
         )

@@ -77,8 +77,8 @@ class Signing:
                 raise hindrance
         return keys
 
-    def problem(self, name: str, *, standing: Standing, now: datetime) -> str:
-        """Why key `name` cannot sign now; empty when it can."""
+    def problem(self, name: str, *, standing: Standing, device: Callable[[PinnedKey], str], now: datetime) -> str:
+        """Why key `name` cannot sign now; empty when it can. `device` says what its device says."""
         try:
             place = self._keyring.place(name)
             key = self._keyring.resolve(name, purpose=place.purpose, pins=standing.pins)
@@ -89,8 +89,7 @@ class Signing:
             self._require_unused(key)
         except Unavailable as fault:
             return fault.detail
-        hindrance = self._token_pools.hindrance(key)
-        return "" if hindrance is None else hindrance.detail
+        return device(key)
 
     def _require_unused(self, key: PinnedKey) -> None:
         """A key with a limit signs that often and no more; raises Unavailable("key-exhausted")."""

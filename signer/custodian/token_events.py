@@ -20,6 +20,8 @@ class SigningJob:
     """CLOCK_MONOTONIC nanoseconds after which the key must not be called."""
     attempts: int = 0
     """How many workers have been given this job and provably did not sign."""
+    probe: bool = False
+    """Nobody waits for it: it comes after all others, and is not tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,9 @@ class JobEnded:
     reason: str
     detail: str
     attempts: int
+    kid: str = ""
+    """Key id of the key that was called, or would have been."""
+    probe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from signer.custodian.token_events import SigningJob
 
@@ -20,21 +20,23 @@ class TokenQueue:
 
     def __init__(self) -> None:
         self._jobs: deque[SigningJob] = deque()
+        self._probes: deque[SigningJob] = deque()
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._jobs) + len(self._probes)
 
     def add(self, job: SigningJob) -> None:
-        """Queue one job behind all others."""
-        self._jobs.append(job)
+        """Queue one job behind all others of its sort; a probe is taken when nothing else waits."""
+        (self._probes if job.probe else self._jobs).append(job)
 
-    def put_back(self, jobs: Collection[SigningJob]) -> None:
+    def put_back(self, jobs: Iterable[SigningJob]) -> None:
         """Queue jobs in front of all others, in their order: they waited already."""
-        self._jobs.extendleft(reversed(list(jobs)))
+        for job in reversed(list(jobs)):
+            (self._probes if job.probe else self._jobs).appendleft(job)
 
     def next_end(self) -> int | None:
         """When the first job is too late; None when none waits. CLOCK_MONOTONIC nanoseconds."""
-        return min((job.begin_by for job in self._jobs), default=None)
+        return min((job.begin_by for job in (*self._jobs, *self._probes)), default=None)
 
     def expire(
         self, *, stopped: bool, refused: Collection[str], hopeless: str, now: int
@@ -43,8 +45,9 @@ class TokenQueue:
 
         `refused` are key ids; `hopeless` says why no worker will come, or is empty.
         """
-        kept: deque[SigningJob] = deque()
-        jobs, self._jobs = self._jobs, kept
+        jobs = (*self._jobs, *self._probes)
+        self._jobs.clear()
+        self._probes.clear()
         for job in jobs:
             if stopped:
                 yield job, "halted", "signing is halted"
@@ -55,7 +58,7 @@ class TokenQueue:
             elif hopeless:
                 yield job, "token-unavailable", hopeless
             else:
-                kept.append(job)
+                self.add(job)
 
     def take(self, count: int, *, pausing: Callable[[SigningJob], object]) -> list[SigningJob]:
         """The first jobs whose keys do not pause, at most `count` and about `MAX_ASK` bytes."""
@@ -70,6 +73,8 @@ class TokenQueue:
             taken.append(job)
             size += len(job.data)
         self.put_back(later)
+        if not self._jobs and not taken and self._probes:
+            taken.append(self._probes.popleft())
         return taken
 
     def share(self, workers: int, *, pace: float) -> int:

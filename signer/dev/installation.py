@@ -164,6 +164,8 @@ def _render_settings(directory: DevDirectory, *, token: SoftToken, policy: Polic
         f"admin_socket = {_text(directory.admin_socket)}",
         f"web_uids = [{uid}]",
         f"admin_uids = [{uid}]",
+        "# The key is a file on this machine: nothing is learnt by probing it, and leaves keep their numbers.",
+        "probe_interval = 0",
         "[web]",
         f"bind = {_text(f'127.0.0.1:{api}')}",
         f"public_bind = {_text(f'127.0.0.1:{public}')}",

@@ -32,8 +32,8 @@ class Call(StrEnum):
     """A signature over bytes that say nothing, to see that the key can."""
 
 
-TOKEN_CALLS = (Call.OPEN, Call.LOGIN, Call.FIND, Call.READ, Call.SIGN)
-KMS_CALLS = (Call.FIND, Call.READ, Call.SIGN)
+TOKEN_CALLS = tuple(Call)
+KMS_CALLS = (Call.FIND, Call.READ, Call.SIGN, Call.PROBE)
 
 
 class Answer(StrEnum):

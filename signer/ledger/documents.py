@@ -24,6 +24,7 @@ from signer.ledger.leaves import (
     Key,
     Leaf,
     Outcome,
+    ProbeLeaf,
     Refusal,
     ResumeLeaf,
     RevocationLeaf,
@@ -64,7 +65,9 @@ def named_documents(leaf: Leaf) -> tuple[str, ...]:
     """
     named: tuple[str, ...]
     match leaf:
-        case Genesis() | Refusal() | Key() | HaltLeaf() | WaiverEndLeaf() | DeploymentLeaf() | RevocationLeaf():
+        case Genesis() | Refusal() | Key() | HaltLeaf() | ProbeLeaf() | WaiverEndLeaf():
+            named = ()
+        case DeploymentLeaf() | RevocationLeaf():
             named = ()
         case Activation() | Trust():
             named = (leaf.digest, *leaf.signatures)

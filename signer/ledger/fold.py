@@ -34,6 +34,7 @@ from signer.ledger.leaves import (
     Key,
     Leaf,
     Outcome,
+    ProbeLeaf,
     Refusal,
     ResumeLeaf,
     RevocationLeaf,
@@ -93,10 +94,8 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
             pass
         case Decision():
             _fold_decision(changes, index, leaf, document)
-        case Outcome():
-            changes[Change.OUTCOME].append((leaf.decision, index, leaf.request, leaf.time, leaf.status, leaf.reason))
-            changes[Change.CLOSED_DECISION].append((leaf.decision,))
-            changes[Change.KEY_USE] += ((entry.kid, entry.attempts) for entry in leaf.signatures if entry.attempts)
+        case Outcome() | ProbeLeaf():
+            _fold_key_calls(changes, index, leaf)
         case Evidence():
             _fold_evidence(changes, index, leaf, document)
         case Activation() | Trust() | HaltLeaf() | ResumeLeaf():
@@ -111,6 +110,16 @@ def fold(changes: defaultdict[Change, list[Row]], *, index: int, leaf: Leaf, doc
             _fold_release(changes, index, leaf)
         case ShadowLeaf():
             _fold_shadow(changes, leaf, document)
+
+
+def _fold_key_calls(changes: defaultdict[Change, list[Row]], index: int, leaf: Outcome | ProbeLeaf) -> None:
+    match leaf:
+        case Outcome():
+            changes[Change.OUTCOME].append((leaf.decision, index, leaf.request, leaf.time, leaf.status, leaf.reason))
+            changes[Change.CLOSED_DECISION].append((leaf.decision,))
+            changes[Change.KEY_USE] += ((entry.kid, entry.attempts) for entry in leaf.signatures if entry.attempts)
+        case ProbeLeaf():
+            changes[Change.KEY_USE] += ((each.kid, each.made) for each in leaf.keys if each.made)
 
 
 def _fold_said(

@@ -275,6 +275,24 @@ class RevocationLeaf(BaseLeaf, frozen=True, kw_only=True, tag="revocation"):
     principal: str
 
 
+class ProbeCount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What came of the probes of one key since the last leaf that named it."""
+
+    kid: str
+    made: int
+    """Probes that may have used the key."""
+    signed: int
+    """Those whose signature verified."""
+
+
+class ProbeLeaf(BaseLeaf, frozen=True, kw_only=True, tag="probe"):
+    """For an hour, these keys may be called for signatures over bytes that say nothing, to see that they can."""
+
+    allowed: int
+    """How often each of them, at most."""
+    keys: tuple[ProbeCount, ...]
+
+
 class HaltLeaf(BaseLeaf, frozen=True, kw_only=True, tag="halt"):
     """All signing stops."""
 
@@ -304,6 +322,7 @@ Leaf = (
     | ApprovalLeaf
     | ApprovalRevocationLeaf
     | ShadowLeaf
+    | ProbeLeaf
     | DeploymentLeaf
     | RevocationLeaf
     | HaltLeaf

@@ -8,8 +8,9 @@ at each start, and a dead worker's gauges are removed by `forget_worker`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, values
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
@@ -98,10 +99,16 @@ def forget_worker(pid: int, directory: Path) -> None:
     multiprocess.mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]  # ships partly typed
 
 
-class StateCollector:
-    """Gauges that are read when somebody looks: `read` answers (name, help, value), names fixed in code."""
+Reading: TypeAlias = float | Mapping[str, float]
 
-    def __init__(self, read: Callable[[], Iterable[tuple[str, str, float]]], *, version: str) -> None:
+
+class StateCollector:
+    """Gauges that are read when somebody looks: `read` answers (name, help, value), names fixed in code.
+
+    A value is a number, or one for each key by the key's name.
+    """
+
+    def __init__(self, read: Callable[[], Iterable[tuple[str, str, Reading]]], *, version: str) -> None:
         self._read = read
         self._version = version
 
@@ -113,7 +120,13 @@ class StateCollector:
         """The gauges of this instant."""
         yield InfoMetricFamily("signer_build", "What runs here.", value={"version": self._version})
         for name, text, value in self._read():
-            yield GaugeMetricFamily(name, text, value=value)
+            if not isinstance(value, Mapping):
+                yield GaugeMetricFamily(name, text, value=value)
+                continue
+            family = GaugeMetricFamily(name, text, labels=["key"])
+            for key, each in value.items():
+                family.add_metric([key], each)
+            yield family
 
 
 def exposition(directory: Path, state: StateCollector) -> bytes:

@@ -24,6 +24,7 @@ from signer.ledger.leaves import (
     Key,
     Leaf,
     Outcome,
+    ProbeLeaf,
     Refusal,
     ResumeLeaf,
     ShadowLeaf,
@@ -209,5 +210,7 @@ def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check
             record.said.end(leaf)
         case WaiverLeaf() | WaiverEndLeaf() | ApprovalLeaf() | ApprovalRevocationLeaf():
             record.said.hear(index, leaf, check)
-        case Activation() | Refusal() | Trust() | Key() | Evidence() | ShadowLeaf() | HaltLeaf() | ResumeLeaf():
+        case Activation() | Refusal() | Trust() | Key() | Evidence() | HaltLeaf() | ResumeLeaf():
+            pass
+        case ShadowLeaf() | ProbeLeaf():
             pass

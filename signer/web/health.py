@@ -44,14 +44,18 @@ def health(application: Application) -> Blueprint:
 
 def answer_readiness(found: Readiness, *, with_reasons: bool) -> Response:
     """200 or 503; the problems stand in the body only when the caller may read them."""
+    keys = [
+        {"name": each.name, "proved": each.proved or None, "probes": each.probes, "failed": each.failed}
+        for each in found.proofs
+    ]
     if found.ready:
-        state = {"tree_size": found.tree_size, "halted": found.halted} if with_reasons else {}
+        state = {"tree_size": found.tree_size, "halted": found.halted, "keys": keys} if with_reasons else {}
         return Response(canonical({"status": "ready", **state}), mimetype=JSON)
     problem = Problem(
         "not-ready",
         "the authority cannot sign now",
         remedy="signer doctor" if with_reasons else "",
         request_id=request_id(),
-        members={"problems": list(found.problems)} if with_reasons else {},
+        members={"problems": list(found.problems), "keys": keys} if with_reasons else {},
     )
     return Response(problem.body(), status=problem.http_status, mimetype=MEDIA_TYPE)

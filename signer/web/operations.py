@@ -27,7 +27,10 @@ def create_operations_app(application: Application) -> Flask:
     @operations.get("/metrics")
     def metrics() -> Response:
         """Serve the metrics of all workers."""
-        state = StateCollector(lambda: (*look(application).gauges(), *gauges(application)), version=signer.__version__)
+        found = look(application)
+        state = StateCollector(
+            lambda: (*found.gauges(), *found.key_gauges(), *gauges(application)), version=signer.__version__
+        )
         return Response(exposition(application.metrics_directory, state), content_type=CONTENT_TYPE_LATEST)
 
     @operations.get("/livez")

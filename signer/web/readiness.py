@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from signer.custodian.commands import Status, StatusReport
+from signer.custodian.commands import KeyProof, Status, StatusReport
 from signer.errors import SignerError
+from signer.formats.rfc3339 import parse_time
 from signer.web.application import Application
 from signer.web.expiry import look_at
 
@@ -23,6 +24,8 @@ class Readiness:
     keys_ready: int | None
     ends: Mapping[str, datetime]
     """When certificates and revocation lists end, by role."""
+    proofs: tuple[KeyProof, ...] = ()
+    """What each key that signs has proved."""
 
     @property
     def ready(self) -> bool:
@@ -50,6 +53,19 @@ class Readiness:
         ):
             if value is not None:
                 yield name, text, float(value)
+
+    def key_gauges(self) -> Iterable[tuple[str, str, Mapping[str, float]]]:
+        """What the keys have proved, as metrics by the names that they have in the settings."""
+        proved = {each.name: parse_time(each.proved, what="proof").timestamp() for each in self.proofs if each.proved}
+        probes = {each.name: float(each.probes) for each in self.proofs}
+        failed = {each.name: float(each.failed) for each in self.proofs}
+        yield (
+            "signer_key_proved_timestamp_seconds",
+            "Last verified signature of a key, of a request or a probe.",
+            proved,
+        )
+        yield "signer_key_probes", "Probes of a key since the custodian started.", probes
+        yield "signer_key_probes_failed", "How many of them did not end with a verified signature.", failed
 
     def _end(self, role: str) -> float | None:
         return self.ends[role].timestamp() if role in self.ends else None
@@ -90,4 +106,5 @@ def look(application: Application) -> Readiness:
         halted=None if report is None else report.halted,
         keys_ready=None if report is None else sum(ready for _, ready in report.keys),
         ends=ends.times,
+        proofs=() if report is None else report.proofs,
     )

@@ -243,8 +243,9 @@ class Stack:
     # The processes
 
     @classmethod
-    def start(cls, folder: Path) -> Stack:
-        authority = LiveAuthority.found(folder / "a")
+    def start(cls, folder: Path, *, web: Mapping[str, str] | None = None, **founding: Any) -> Stack:
+        """Found an authority and serve it; `web` are further lines of [web] as TOML."""
+        authority = LiveAuthority.found(folder / "a", **founding)
         authority.access_bytes = ACCESS.encode()
         (folder / "pki").mkdir()
         (folder / "theirs").mkdir()
@@ -256,7 +257,7 @@ class Stack:
         for name in ("alice", "kim", "lee", "omar", "developer", "guest"):
             identities[name] = pki.client(name, uris=[f"spiffe://dev.invalid/person/{name}"])
         stack = cls(authority, pki, strangers, port, public_port, metrics_port, identities)
-        stack.write_settings()
+        stack.write_settings(**(web or {}))
         authority.start()
         authority.set_up()
         stack.activate("policy", named(authority.policy_bytes, "other"))

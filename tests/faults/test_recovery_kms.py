@@ -96,7 +96,9 @@ connect_timeout = 0.5
 read_timeout = 0.7
 environment = {{AWS_EC2_METADATA_DISABLED = "true"}}
 """
-        authority = LiveAuthority.found(folder / "authority", level="minimum", token_deadline=DEADLINE, devices=devices)
+        authority = LiveAuthority.found(
+            folder / "authority", level="minimum", token_deadline=DEADLINE, probe_interval=1, devices=devices
+        )
         with authority.running():
             trial = KmsTrial(authority, Counter(kms), DEADLINE, kms=kms)
             yield trial

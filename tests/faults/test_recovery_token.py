@@ -103,6 +103,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenTrial]:
         folder / "authority",
         level="minimum",
         token_deadline=DEADLINE,
+        probe_interval=1,
         module=shim.module,
         environment=shim.environment,
     )

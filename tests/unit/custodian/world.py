@@ -26,6 +26,7 @@ from signer.custodian.commands import Activate, Command, Decide, Done, Idempoten
 from signer.custodian.commit import Commit
 from signer.custodian.judging import Judging
 from signer.custodian.payloads import Identity
+from signer.custodian.probing import Probing
 from signer.custodian.release_commands import Sealed, SealPack
 from signer.custodian.revocations import Revocations
 from signer.custodian.shadowing import Shadowing
@@ -474,6 +475,8 @@ class FakeTokens:
                 reason=reason,
                 detail=reason,
                 attempts=1,
+                kid=job.key.pin.kid,
+                probe=job.probe,
             )
             for job in ending
         ]
@@ -523,7 +526,7 @@ class FakePersons:
 class World:
     """An authority with a genesis leaf, documents in force, one release key and its trust."""
 
-    def __init__(self, *, level: str = "better", intake: Intake | None = None) -> None:
+    def __init__(self, *, level: str = "better", intake: Intake | None = None, probe_interval: float = 0.0) -> None:
         self.intake = intake
         self.journal: list[str] = []
         self.ledger = FakeLedger(self.journal)
@@ -538,6 +541,7 @@ class World:
         self.owners = tuple(Ed25519PrivateKey.generate() for _ in range(3))
         self.log = io.BytesIO()
         self.limits: dict[str, int] = {}
+        self.probe_interval = probe_interval
         self.published: list[bytes] = []
         """Every revocation list that was written."""
         self.tickets = 0
@@ -601,6 +605,14 @@ class World:
             revocations=Revocations(key=LEDGER_KEY, write=self.published.append, log=log),
             shadowing=Shadowing(reader=self.ledger, clock=self.clock),
             sealing=FakeSealing(self.ledger),
+            probing=Probing(
+                origin=ORIGIN,
+                keyring=keyring,
+                tokens=self.tokens,
+                limited=self.limits,
+                interval=self.probe_interval,
+                clock=self.clock,
+            ),
             clock=self.clock,
             log=log,
         )

@@ -10,9 +10,9 @@ from signer.db import tables
 from signer.errors import Malformed
 from signer.formats.canonical import canonical
 from signer.ledger.approval_leaves import ApprovalLeaf
-from signer.ledger.leaves import Decision, Evidence, WaiverLeaf
+from signer.ledger.leaves import Decision, Evidence, ProbeCount, ProbeLeaf, WaiverLeaf
 from signer.ledger.projections import rebuild
-from signer.ledger.sequencer import Sequencer
+from signer.ledger.sequencer import Entry, Sequencer
 from signer.tlog.merkle import leaf_hash
 from tests.unit.ledger.world import SHADOW, History, World, projected, signed, tamper
 
@@ -243,3 +243,13 @@ def test_a_scan_and_an_approval_given_elsewhere_are_found_by_name(world: World, 
     sequencer.append([record, broken, scan, bundle])
     found = world.reader.evidence_named("registry.example/shop")
     assert set(found) == {each.leaf.digest for each in (record, scan, bundle) if isinstance(each.leaf, Evidence)}
+
+
+def test_probes_count_as_calls_of_their_key(world: World, sequencer: Sequencer) -> None:
+    for made in (0, 11, 2):
+        count = ProbeCount(kid="k" * 44, made=made, signed=made)
+        sequencer.append([Entry(ProbeLeaf(time=world.time(), allowed=240, keys=(count,)))])
+    assert world.reader.key_use()["k" * 44] == 13
+    before = projected(world.engine)
+    rebuild(world.engine)
+    assert projected(world.engine) == before

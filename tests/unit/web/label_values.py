@@ -23,6 +23,7 @@ ALLOWED: Mapping[str, frozenset[str] | re.Pattern[str]] = {
     "stage": frozenset({"verify", "custodian"}),
     "result": frozenset({"hit", "miss"}),
     "le": re.compile(r"[0-9.]+|\+Inf"),
+    "key": re.compile(r"[a-z0-9][a-z0-9.-]{0,62}"),
     "version": re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[0-9a-z.+]*"),
 }
 

@@ -85,6 +85,9 @@ def test_the_operations_listener_exposes_the_state_of_this_instant(world: World)
     assert answer.content_type.startswith("text/plain; version=")
     assert b"signer_log_tree_size 4.0\n" in answer.data
     assert b"signer_halted 0.0\n" in answer.data
+    assert b'signer_key_proved_timestamp_seconds{key="release"} 1.7954' in answer.data
+    assert b'signer_key_probes{key="release"} 7.0\n' in answer.data
+    assert b'signer_key_probes_failed{key="release"} 1.0\n' in answer.data
     assert b"signer_up 0.0\n" in answer.data  # there is no server certificate here
 
 

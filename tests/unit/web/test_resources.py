@@ -279,7 +279,9 @@ def ready(world: World) -> Any:
 
 def test_a_whole_authority_is_ready(world: World) -> None:
     answer = ready(world)
-    assert (answer.status_code, answer.get_json()) == (200, {"status": "ready", "tree_size": 4, "halted": False})
+    proved = {"name": "release", "proved": "2026-11-23T10:00:00.000000Z", "probes": 7, "failed": 1}
+    assert answer.status_code == 200
+    assert answer.get_json() == {"status": "ready", "tree_size": 4, "halted": False, "keys": [proved]}
 
 
 def test_an_expired_server_certificate_is_not_ready(world: World) -> None:

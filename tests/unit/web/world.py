@@ -41,6 +41,7 @@ from signer.custodian.commands import (
     Judge,
     KeepEvidence,
     Kept,
+    KeyProof,
     NotSigned,
     Reply,
     Resume,
@@ -193,7 +194,15 @@ class Custodian:
             case SealPack():
                 return self._seal(command)
             case Status():
-                return StatusReport(ready=True, halted=False, tree_size=3, origin=ORIGIN, problems=(), keys=())
+                return StatusReport(
+                    ready=True,
+                    halted=False,
+                    tree_size=3,
+                    origin=ORIGIN,
+                    problems=(),
+                    keys=(),
+                    proofs=(KeyProof(name="release", proved="2026-11-23T10:00:00.000000Z", probes=7, failed=1),),
+                )
             case _:
                 raise AssertionError(command)
 
