@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from signer.custodian.commands import Failed, Signed
+from signer.custodian.commands import Failed, Signed, StatusReport
 from signer.keys import recovery
 from signer.keys.faults import PKCS11
 from signer.keys.recovery import TOKEN_CALLS, Answer, Call, cell
@@ -266,6 +266,27 @@ def test_another_pin_is_shown_to_the_token_once(trial: TokenTrial) -> None:
         clear=lambda: None,
         person=write_the_right_one,
     )
+
+
+def test_readiness_follows_the_token_and_tells_when_the_key_was_proved_last(trial: TokenTrial) -> None:
+    (before,) = wait_for_readiness(trial, wanted=True).proofs
+    trial.token.vanish()
+    try:
+        gone = wait_for_readiness(trial, wanted=False)
+    finally:
+        trial.token.return_()
+    assert gone.problems[0].startswith("key release: ")
+    (after,) = wait_for_readiness(trial, wanted=True).proofs
+    assert after.proved > before.proved
+    assert after.probes > before.probes, "nobody asked for anything: probes alone told"
+
+
+def wait_for_readiness(trial: TokenTrial, *, wanted: bool) -> StatusReport:
+    until = time.monotonic() + 4 * BACK
+    while (report := trial.authority.status()).ready is not wanted:
+        assert time.monotonic() < until, report
+        time.sleep(0.1)
+    return report
 
 
 @pytest.mark.skipif(not LONG, reason="a long outage belongs to the long form")

@@ -26,6 +26,7 @@ from signer.formats.receipt import parse_receipt
 from signer.formats.spki import load_spki
 from signer.keys.recovery import Answer, Call, Cell
 from signer.ledger import leaves
+from signer.ledger.reader import Reader
 from tests.authority import KEY, LiveAuthority, subject
 
 BACK = 5.0
@@ -124,7 +125,13 @@ class Trial:
     def finish(self) -> None:
         """Hold all answers against the ledger, and the ledger against the device."""
         check_record(self.authority, self.replies)
-        calls = sum(self.authority.reader().key_use().values())
+        reader = self.authority.reader()
+        told = [leaf for leaf in read_leaves(reader) if isinstance(leaf, leaves.ProbeLeaf)]
+        # Probes of this hour: the ledger allowed them, and tells how many were made with its next leaf.
+        of_this_hour = sum(proof.probes for proof in self.authority.status().proofs) - sum(
+            count.made for leaf in told for count in leaf.keys
+        )
+        calls = sum(reader.key_use().values()) + of_this_hour
         assert self.device.signed() <= calls, "the device signed what the ledger does not know of"
 
     def _probe(self, arm: Callable[[], object]) -> None:
@@ -165,11 +172,18 @@ def check_answer(reply: Reply, answer: Answer) -> None:
             assert reply.family == "unavailable", reply
 
 
+def read_leaves(reader: Reader) -> list[leaves.Leaf]:
+    return [
+        leaves.decode_leaf(body)
+        for start in range(0, reader.head().size, 1000)
+        for body in reader.leaves(start, start + 1000)
+    ]
+
+
 def check_record(authority: LiveAuthority, replies: list[tuple[Decide, Reply]]) -> None:
     """Each ALLOW ended exactly once; each receipt is in the ledger, about its request, signed by the pinned key."""
     reader = authority.reader()
-    bodies = [body for start in range(0, reader.head().size, 1000) for body in reader.leaves(start, start + 1000)]
-    kinds = [leaves.decode_leaf(body) for body in bodies]
+    kinds = read_leaves(reader)
     allowed = [leaf.request for leaf in kinds if isinstance(leaf, leaves.Decision) and leaf.verdict == "allow"]
     outcomes = {leaf.request: leaf for leaf in kinds if isinstance(leaf, leaves.Outcome)}
     assert sorted(outcomes) == sorted(allowed)
@@ -181,8 +195,8 @@ def check_record(authority: LiveAuthority, replies: list[tuple[Decide, Reply]]) 
         if not isinstance(reply, Signed):
             continue
         receipt = parse_receipt(reply.receipt)
-        assert bodies[receipt.decision.index] == receipt.decision.leaf
-        assert bodies[receipt.outcome.index] == receipt.outcome.leaf
+        assert reader.leaf(receipt.decision.index) == receipt.decision.leaf
+        assert reader.leaf(receipt.outcome.index) == receipt.outcome.leaf
         assert outcomes[receipt.request_id].status == "signed"
         envelope = parse_bundle(receipt.bundles[0].bundle).envelope
         assert command.judge.subjects[0][1][0][1].encode() in envelope.payload, "an answer to another request"

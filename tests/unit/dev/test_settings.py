@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
+from signer.devices import devices_of
 from signer.errors import Misconfigured
-from signer.settings import load_settings, split_bind
+from signer.settings import Settings, load_settings, split_bind
 
 GOOD = """
 origin = "dev.invalid/signing-authority"
@@ -39,7 +40,7 @@ environment = {SOFTHSM2_CONF = "/srv/softhsm2.conf"}
 """
 
 
-def load(tmp_path: Path, text: str) -> object:
+def load(tmp_path: Path, text: str) -> Settings:
     path = tmp_path / "signer.toml"
     path.write_text(text)
     return load_settings(path)
@@ -85,6 +86,11 @@ def test_a_complete_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         pytest.param("127.0.0.1:8443", "127.0.0.1:99999", "HOST:PORT", id="a port that does not exist"),
         pytest.param('"dev.invalid/signing-authority"', '"https://a/b"', "origin", id="an origin with a scheme"),
         pytest.param('label = "signer"', 'label = "signer"\nworkers = 0', "workers", id="no token worker"),
+        pytest.param('label = "signer"', 'label = "signer"\nslots = 17', "slots", id="more slots than sessions"),
+        pytest.param(
+            'label = "signer"', 'label = "signer"\nslots = 2\nworkers = 2', "one of the two", id="slots and workers"
+        ),
+        pytest.param("[custodian]", "[custodian]\nprobe_interval = 0.5", "probe_interval", id="probes without pause"),
         pytest.param("[custodian]", "[custodian]\nqueue = 0", "queue", id="no queue"),
         pytest.param("[custodian]", "[custodian]\ntoken_deadline = 0.0", "deadline", id="no deadline"),
         pytest.param("[web]", "[web]\nworkers = true", "workers", id="a flag where a number belongs"),
@@ -97,6 +103,20 @@ def test_a_faulty_file_is_refused_by_name(tmp_path: Path, before: str, after: st
         load(tmp_path, GOOD.replace(before, after, 1))
     assert refused.value.code == "settings-invalid"
     assert names in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "workers"),
+    [
+        pytest.param("", 1, id="a local token has one"),
+        pytest.param("workers = 3", 3, id="as many as are named"),
+        pytest.param("slots = 4", 8, id="twice the slots of a device"),
+        pytest.param("slots = 12", 16, id="never more than sixteen"),
+    ],
+)
+def test_a_token_has_so_many_workers(tmp_path: Path, line: str, workers: int) -> None:
+    settings = load(tmp_path, GOOD.replace('label = "signer"', f'label = "signer"\n{line}', 1))
+    assert [device.workers for device in devices_of(settings)] == [workers]
 
 
 def test_a_password_is_not_repeated_in_the_error(tmp_path: Path) -> None:
