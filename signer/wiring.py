@@ -4,6 +4,7 @@
 found_authority   an empty database → genesis, first documents, guard
 run_custodian     the one writer: gate, recovery, tokens, two sockets, until told to stop
 run_web           the listeners of web: readers of the same ledger, clients of the custodian's socket
+web_application   what the views of one process need
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -50,7 +52,10 @@ from signer.ledger.sequencer import Entry
 from signer.ledger.store import DocumentStore, Intake
 from signer.releases.source import Source
 from signer.settings import Settings
-from signer.telemetry.logs import open_log
+from signer.telemetry.logs import Log, open_log
+
+if TYPE_CHECKING:
+    from signer.web.application import Application
 
 ADMIN_TIMEOUT = 60.0
 """Seconds for one administrative command; making a key in a real device takes a while."""
@@ -235,34 +240,12 @@ def _service(settings: Settings) -> service.Service:
 def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | None) -> int:
     """Serve until told to stop; the exit code. Raises Misconfigured before anything is bound."""
     # Imported here: the custodian and `signer init` load neither Flask nor gunicorn.
-    from signer.web.application import Application, open_application  # noqa: PLC0415 - loaded on use, so that others never load it
-    from signer.web.expiry import TlsFiles  # noqa: PLC0415 - loaded on use, so that others never load it
-    from signer.web.spool import Spool  # noqa: PLC0415 - loaded on use, so that others never load it
     from signer.web.wsgi.server import ServerSettings, serve  # noqa: PLC0415 - loaded on use, so that others never load it
 
-    web, documents = settings.web, settings.documents
+    web = settings.web
     _check_dev(settings, dev_supervisor=dev_supervisor)
     log = open_log(sys.stderr.buffer, room="web")
     metrics_directory = _metrics_directory(web.bind)
-
-    def build() -> Application:
-        """One worker's own connections, made after the fork."""
-        return open_application(
-            reader=open_reader(open_engine(settings.ledger.database, read_only=True)),
-            custodian=CustodianClient(settings.custodian.socket, timeout=CUSTODIAN_TIMEOUT),
-            guard=Guard(settings.ledger.guard),
-            revocations=settings.ledger.revocations,
-            log=log,
-            body_limit=web.body_limit,
-            store=None if documents is None else DocumentStore(documents.store),
-            spool=None
-            if documents is None
-            else Spool(documents.spool, limit=documents.limit, quota=documents.quota, total=documents.total),
-            workers=web.workers,
-            tls=TlsFiles(certificate=web.certificate, client_ca=web.client_ca, crl=web.crl),
-            metrics_directory=metrics_directory,
-        )
-
     listeners = ServerSettings(
         bind=web.bind,
         certificate=web.certificate,
@@ -275,7 +258,32 @@ def run_web(settings: Settings, *, only: Collection[str], dev_supervisor: int | 
         workers=web.workers,
         threads=web.threads,
     )
-    return serve(listeners, build=build, log=log, only=only)
+    # Each worker's own connections are made after the fork.
+    return serve(listeners, build=partial(web_application, settings, log=log), log=log, only=only)
+
+
+def web_application(settings: Settings, *, log: Log) -> Application:
+    """What the views of one process need, with connections of its own."""
+    from signer.web.application import open_application  # noqa: PLC0415 - loaded on use, so that others never load it
+    from signer.web.expiry import TlsFiles  # noqa: PLC0415 - loaded on use, so that others never load it
+    from signer.web.spool import Spool  # noqa: PLC0415 - loaded on use, so that others never load it
+
+    web, documents = settings.web, settings.documents
+    return open_application(
+        reader=open_reader(open_engine(settings.ledger.database, read_only=True)),
+        custodian=CustodianClient(settings.custodian.socket, timeout=CUSTODIAN_TIMEOUT),
+        guard=Guard(settings.ledger.guard),
+        revocations=settings.ledger.revocations,
+        log=log,
+        body_limit=web.body_limit,
+        store=None if documents is None else DocumentStore(documents.store),
+        spool=None
+        if documents is None
+        else Spool(documents.spool, limit=documents.limit, quota=documents.quota, total=documents.total),
+        workers=web.workers,
+        tls=TlsFiles(certificate=web.certificate, client_ca=web.client_ca, crl=web.crl),
+        metrics_directory=_metrics_directory(web.bind),
+    )
 
 
 def _check_dev(settings: Settings, *, dev_supervisor: int | None) -> None:

@@ -81,6 +81,7 @@ ROOMS: Mapping[str, str] = {
     "signer.verify.pack_files": f"{FLOOR} signer.formats signer.releases signer.pack",
     "signer.verify.pack_facts": f"{FLOOR} signer.formats {JUDGE} signer.identity signer.evidence signer.ledger.leaves"
     " signer.ledger.documents signer.releases",
+    "signer.publisher": f"{FLOOR} {MATHS} signer.verify signer.publisher",
     "signer.client": f"{FLOOR} signer.formats signer.client urllib3 msgspec",
     "signer.cli": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.evidence signer.client signer.verify signer.cli"
     " signer.collect signer.releases.findings signer.settings signer.ledger.leaves click rich cryptography",
@@ -103,7 +104,7 @@ ROOMS: Mapping[str, str] = {
 }
 
 OPERATOR_COMMANDS = tuple(
-    f"signer.cli.{name}" for name in ("init", "dev", "serve", "custodian", "checkup_server", "checkup_token")
+    f"signer.cli.{name}" for name in ("init", "dev", "serve", "custodian", "publish", "checkup_server", "checkup_token")
 )
 """Commands of the server's own machine; they alone in the CLI may name `signer.wiring`, `signer.dev` and the like."""
 

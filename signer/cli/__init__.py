@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "init": ("signer.cli.init:init", "Make a new authority: genesis, owners, ledger key, guard."),
         "serve": ("signer.cli.serve:serve", "Run the web processes."),
         "custodian": ("signer.cli.custodian:custodian", "Run the custodian."),
+        "publish": ("signer.cli.publish:publish", "Write what the public listener serves into a folder."),
         "dev": ("signer.cli.dev:dev", "Run a whole throwaway authority on this machine."),
         "doctor": ("signer.cli.doctor:doctor", "Find what is wrong with an installation."),
         "config": ("signer.cli.config:config", "Show the client's settings and where each comes from."),

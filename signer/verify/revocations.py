@@ -40,20 +40,7 @@ def verify_revocations(
 
     `subjects` are those that the caller asks about: a bundle may hold others, which were taken back alone.
     """
-    with checks.check("revocation list is signed by the ledger key", code="revocations-invalid") as check:
-        keys = [Ed25519PublicKey.from_public_bytes(key.public) for key in ledger_keys(trust)]
-        listed = read_revocations(data, keys)
-        if (listed.origin, listed.genesis) != (trust.origin, trust.genesis):
-            raise Refused("revocations-foreign", "the revocation list speaks of another ledger")
-        check.found = f"{len(listed.entries)} entries at size {listed.size}"
-    with checks.check("revocation list is current", code="revocations-stale") as check:
-        check.require(
-            listed.issued <= now + SKEW and now < listed.next_update,
-            expected=f"a list for {format_time(now)}",
-            found=f"issued {format_time(listed.issued)}, replaced by {format_time(listed.next_update)}",
-            remedy="fetch the newest list from /v1/revocations",
-        )
-        check.found = f"until {format_time(listed.next_update)}"
+    listed = verify_list(data, trust=trust, now=now, checks=checks)
     with checks.check("the release is not revoked", code="release-revoked") as check:
         for subject in subjects:
             taken = listed.release(subject.sha256, policy=bundle.policy, environment=bundle.environment)
@@ -70,6 +57,29 @@ def verify_revocations(
             check.found = f"{bundle.key.name} is not in the list"
         else:
             _require_older(entry, bundle=bundle, receipt=receipt, check=check)
+    return listed
+
+
+def verify_list(data: bytes, *, trust: TrustDocument, now: datetime | None, checks: Checklist) -> RevocationList:
+    """The list in `data`, by the ledger key of `trust` and current at `now`; raises CheckFailed.
+
+    With None the list may be past its end, as one that was kept is.
+    """
+    with checks.check("revocation list is signed by the ledger key", code="revocations-invalid") as check:
+        keys = [Ed25519PublicKey.from_public_bytes(key.public) for key in ledger_keys(trust)]
+        listed = read_revocations(data, keys)
+        if (listed.origin, listed.genesis) != (trust.origin, trust.genesis):
+            raise Refused("revocations-foreign", "the revocation list speaks of another ledger")
+        check.found = f"{len(listed.entries)} entries at size {listed.size}"
+    if now is not None:
+        with checks.check("revocation list is current", code="revocations-stale") as check:
+            check.require(
+                listed.issued <= now + SKEW and now < listed.next_update,
+                expected=f"a list for {format_time(now)}",
+                found=f"issued {format_time(listed.issued)}, replaced by {format_time(listed.next_update)}",
+                remedy="fetch the newest list from /v1/revocations",
+            )
+            check.found = f"until {format_time(listed.next_update)}"
     return listed
 
 

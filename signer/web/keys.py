@@ -20,6 +20,7 @@ from signer.formats.spki import load_spki
 from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.trust import TrustDocument, parse_trust_file
 from signer.ledger.key_life import KeyLife, key_lives
+from signer.tlog.trusted_root import build_trusted_root
 from signer.web.admission import absent
 from signer.web.answers import JSON
 from signer.web.application import Application
@@ -66,6 +67,14 @@ def keys(application: Application) -> Blueprint:
             raise absent()
         return fresh(Response(row.file, mimetype=JSON))
 
+    @resource.get("/v1/trusted_root.json", Answer(schema={"type": "object"}, description="Sigstore's trusted root"))
+    def trusted_root() -> Response:
+        """Serve the ledger's keys as Sigstore's clients read them; made from the trust file in force."""
+        trust = _trust(application)
+        if trust is None:
+            raise absent()
+        return fresh(Response(build_trusted_root(trust), mimetype=JSON))
+
     return resource.blueprint
 
 
@@ -98,6 +107,8 @@ def _key(life: KeyLife, trust: TrustDocument | None, uses: int) -> dict[str, Any
         "status": "next" if life.status == "active" and vouched is None else life.status,
         "since": None if life.since is None else format_time(life.since),
         "trust": "unpublished" if vouched is None else vouched.status,
+        "not_before": None if vouched is None else format_time(vouched.not_before),
+        "not_after": None if vouched is None or vouched.not_after is None else format_time(vouched.not_after),
         "uses": uses,
         "pem": f"/v1/keys/{url_kid(row.kid)}.pem",
         "leaf": row.leaf,

@@ -17,6 +17,7 @@ from signer.formats.spki import PublicKey, spki_pem
 
 PACKAGES = ("@sigstore/verify@3.1.1", "@sigstore/bundle@4.0.0", "@sigstore/protobuf-specs@0.5.2")
 VERIFIER = Path(__file__).with_name("bundle_verifier.cjs")
+ROOT_VERIFIER = Path(__file__).with_name("root_verifier.cjs")
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,18 @@ class SigstoreJs:
     def verify(self, bundle: Mapping[str, Any], key: PublicKey) -> str:
         """`verified`, or the code of the verifier's error."""
         (self.folder / "key.pem").write_text(spki_pem(key))
+        return self._run(VERIFIER, "key.pem", given=bundle)
+
+    def verify_under(self, root: bytes, given: Mapping[str, Any]) -> str:
+        """Verify a log entry, or a bundle by the keys given with it, under a trusted root (see `root_verifier.cjs`)."""
+        (self.folder / "trusted_root.json").write_bytes(root)
+        return self._run(ROOT_VERIFIER, "trusted_root.json", given=given)
+
+    def _run(self, script: Path, *arguments: str, given: Mapping[str, Any]) -> str:
         ran = subprocess.run(
-            ["node", VERIFIER, "key.pem"],
+            ["node", script, *arguments],
             cwd=self.folder,
-            input=json.dumps(bundle),
+            input=json.dumps(given),
             capture_output=True,
             text=True,
             check=False,

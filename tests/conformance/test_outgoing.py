@@ -128,12 +128,6 @@ def test_in_toto_attestation_reads_nothing_of_a_flipped_bit(spoilt: dict[str, An
         read_with_in_toto(spoilt)
 
 
-@pytest.fixture(scope="module")
-def npm(tmp_path_factory: pytest.TempPathFactory) -> SigstoreJs:
-    """npm's @sigstore/verify."""
-    return SigstoreJs.install(tmp_path_factory.mktemp("npm"))
-
-
 def test_npm_verifies_the_bundle_without_a_log(npm: SigstoreJs) -> None:
     assert npm.verify(bundle(), KEY.public_key()) == "verified"
 

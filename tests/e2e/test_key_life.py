@@ -147,6 +147,19 @@ def test_a_rotation_under_load_fails_no_request_and_both_keys_verify(site: Site)
     }
 
 
+def test_what_is_published_as_files_is_enough_to_verify_offline(site: Site) -> None:
+    bundle, _ = sign(site, "published")
+    folder = site.folder / "published"
+    words: tuple[str | Path, ...] = ("publish", "--config", site.config, "--to", folder, "--entries", "-o", "json")
+    assert site.signer(*words).code == 0
+    published = site.signer(*words)
+    assert published.code == 0, published.err
+    assert verify(site, bundle, "--revocations", folder / "v1" / "revocations", trust=folder / "v1" / "trust") == 0
+    proven = site.signer("log", "verify", "--trust", folder / "v1" / "trust", "--directory", folder, "-o", "json")
+    assert (proven.code, proven.json["size"]) == (0, published.json["size"])
+    assert len(json.loads((folder / ".well-known" / "jwks.json").read_bytes())["keys"]) == 2
+
+
 def verify(site: Site, bundle: Path, *words: str | Path, trust: Path) -> int:
     ran = site.signer(
         *("verify", "--trust", trust, "--bundle", bundle, "--environment", "release", *words),

@@ -59,6 +59,7 @@ TABLE: Mapping[str, Guard] = {
     "GET /v1/releases/<string:sha256>/pack": Guard(who="audit", path=f"/v1/releases/{'9c' * 32}/pack"),
     "GET /v1/revocations": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/trust": Guard(who=EVERYBODY, listeners="callers public"),
+    "GET /v1/trusted_root.json": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/uploads": Guard(who="evidence"),
     "GET /v1/waivers": Guard(who=KNOWN),
     "POST /v1/access": Guard(

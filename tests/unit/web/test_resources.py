@@ -23,8 +23,10 @@ from signer.ledger.sequencer import Entry
 from signer.tlog.checkpoint import parse_checkpoint
 from signer.tlog.merkle import leaf_hash
 from signer.tlog.tiles import parse_entries
+from signer.tlog.trusted_root import build_trusted_root
 from signer.web.app import create_app
 from signer.web.keys import url_kid
+from tests.unit.web.trusted import publish_revocations, publish_trust
 from tests.unit.web.world import NOW, OTHER, SUBJECT, World, item, write_certificate
 
 PREFIX = "urn:signing-authority:problem:"
@@ -158,7 +160,34 @@ def test_a_key_id_in_a_path_has_no_character_of_its_own(world: World) -> None:
 
 def test_without_a_trust_document_no_key_is_vouched_for(world: World) -> None:
     assert world.client().get("/v1/trust").status_code == 404
+    assert world.client().get("/v1/trusted_root.json").status_code == 404
     assert world.client().get("/.well-known/jwks.json").get_json() == {"keys": []}
+
+
+def test_what_deployers_fetch_is_kept_a_minute_and_asked_for_again_by_its_etag(world: World) -> None:
+    trust = publish_trust(world)
+    publish_revocations(world)
+    client = world.client()
+    [key] = client.get("/v1/keys").get_json()["keys"]
+    for path in (
+        "/.well-known/jwks.json",
+        "/v1/trust",
+        "/v1/trusted_root.json",
+        "/v1/revocations",
+        "/v1/keys",
+        key["pem"],
+    ):
+        answer = client.get(path)
+        assert (path, answer.status_code, answer.headers["Cache-Control"]) == (path, 200, "public, max-age=60")
+        again = client.get(path, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (path, again.status_code, again.data) == (path, 304, b"")
+    assert client.get("/v1/trusted_root.json").data == build_trusted_root(trust)
+    before = client.get("/v1/keys").headers["ETag"]
+    publish_trust(world, version=2, status="retired", not_after=NOW)
+    retired = client.get("/v1/keys", headers={"If-None-Match": before})
+    assert retired.status_code == 200
+    assert retired.get_json()["keys"][0]["not_after"] == "2026-11-23T10:00:00.000000Z"
+    assert len(client.get("/.well-known/jwks.json").get_json()["keys"]) == 1, "a retired key stays for verification"
 
 
 # The log

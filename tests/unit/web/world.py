@@ -323,6 +323,7 @@ class World:
     log: io.BytesIO
     folder: Path
     registry: CollectorRegistry
+    ledger_key: Ed25519PrivateKey
     san: str = "spiffe://dev.invalid/robot/ci"
     """The SAN of whoever calls next."""
 
@@ -476,7 +477,7 @@ def build_world(folder: Path, *, keys: Keys, change: Callable[[Application], App
             metrics_directory=folder / "metrics",
         )
     )
-    world = World(create_app(application), application, custodian, keys, sequencer, log, folder, registry)
+    world = World(create_app(application), application, custodian, keys, sequencer, log, folder, registry, ledger_key)
     world.activate("policy", "demo", 1, render_policy(keys))
     world.activate("access", "access", 1, ACCESS.encode())
     return world
