@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "keys": ("signer.cli.keys:keys", "List the authority's keys, or create one."),
         "owner": ("signer.cli.owner:owner", "Sign an owner act offline."),
         "trust": ("signer.cli.trust:trust", "Show, update and publish the trust file."),
-        "log": ("signer.cli.log:log", "Verify the ledger, or fetch its checkpoint."),
+        "log": ("signer.cli.log:log", "Verify, watch and export the ledger."),
         "halt": ("signer.cli.halt:halt", "Stop all signing at once."),
         "resume": ("signer.cli.halt:resume", "Sign again after a halt, with the owners' signatures."),
         "init": ("signer.cli.init:init", "Make a new authority: genesis, owners, ledger key, guard."),

@@ -42,22 +42,29 @@ class TileTree:
         tile, offset = divmod(n << height, WIDTH)
         return self._nodes(tile_level, tile)[height][offset >> height]
 
-    def prover(self) -> Prover:
-        """What makes proofs in this tree, and knows its root."""
-        return Prover(self.size, node=self.node)
+    def prover(self, size: int | None = None) -> Prover:
+        """What makes proofs in this tree, or in that of its first `size` leaves, and knows its root."""
+        return Prover(self.size if size is None else size, node=self.node)
 
     def require_full(self, level: int, n: int) -> None:
         """Compare a full tile with the hash that stands for it in the tile above."""
         if self.node(HEIGHT * (level + 1), n) != parents(self._nodes(level, n)[HEIGHT - 1])[0]:
-            raise _invalid(f"tile {level}/{n} does not lead to its hash in the tile above")
+            covered = WIDTH ** (level + 1)
+            raise _invalid(
+                f"{Tile(level, n, WIDTH).path()}, over leaves {n * covered} to {(n + 1) * covered - 1}, does not lead "
+                f"to its hash in {self._at(level + 1, n // WIDTH).path()}"
+            )
 
     def require_whole(self, root: bytes) -> None:
         """Compare the tiles at the right end, which are hashed together, with the root of the tree."""
         if self.prover().root != root:
-            raise _invalid(f"the tiles do not make the root of the {self.size} leaves")
+            raise _invalid(f"the tiles at the right end do not make the root of the {self.size} leaves")
+
+    def _at(self, level: int, n: int) -> Tile:
+        return Tile(level, n, tile_width(self.size, level=level, n=n))
 
     def _fetch(self, level: int, n: int) -> tuple[tuple[bytes, ...], ...]:
-        tile = Tile(level, n, tile_width(self.size, level=level, n=n))
+        tile = self._at(level, n)
         data = self._read(tile)
         if tile.width == 0 or len(data) != tile.width * HASH_BYTES:
             raise _invalid(f"{tile.path()} has {len(data)} bytes in place of {tile.width * HASH_BYTES}")

@@ -11,7 +11,7 @@ Hash i of tile n at tile level L is the root of the leaves (n*256+i)*256^L … (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from signer.errors import Malformed
@@ -85,17 +85,21 @@ def encode_entries(entries: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def parse_entries(data: bytes) -> tuple[bytes, ...]:
-    """Read an entry bundle; raises Malformed for trailing or missing bytes."""
-    entries: list[bytes] = []
-    at = 0
+def iter_entries(data: bytes) -> Iterator[bytes]:
+    """The entries of a bundle one by one; raises Malformed where a bundle is cut off or goes on too long."""
+    at = count = 0
     while at < len(data):
         start = at + 2
         at = start + int.from_bytes(data[at:start], "big")
-        if start > len(data) or at > len(data) or len(entries) == WIDTH:
+        if start > len(data) or at > len(data) or count == WIDTH:
             raise Malformed("malformed-log-text", "the entry bundle is cut off or too long")
-        entries.append(data[start:at])
-    return tuple(entries)
+        yield data[start:at]
+        count += 1
+
+
+def parse_entries(data: bytes) -> tuple[bytes, ...]:
+    """Read an entry bundle; raises Malformed for trailing or missing bytes."""
+    return tuple(iter_entries(data))
 
 
 def _malformed() -> Malformed:

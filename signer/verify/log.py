@@ -7,12 +7,13 @@ checkpoint (signed) ── size, root ──▶ tile/entries/000 … ──▶ l
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from policy.decision import Verdict
+from signer.errors import Malformed
 from signer.formats.trust import TrustDocument
 from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import (
@@ -34,25 +35,12 @@ from signer.ledger.leaves import (
     decode_leaf,
 )
 from signer.tlog.checkpoint import Checkpoint, verify_checkpoint
-from signer.tlog.merkle import Edge, leaf_hash
-from signer.tlog.tiles import WIDTH, Tile, parse_entries, tile_width
+from signer.tlog.merkle import leaf_hash
+from signer.tlog.tiles import WIDTH
 from signer.verify.checks import Checklist, OneCheck
+from signer.verify.proven import LogSource, ProvenLog
 from signer.verify.said import Said
 from signer.verify.trust import ledger_keys
-
-_HASH = 32
-
-
-class LogSource(Protocol):
-    """Where a ledger is read from: a directory of tiles, a server or a database. Nothing it gives is believed."""
-
-    def checkpoint(self) -> bytes:
-        """The newest checkpoint."""
-        ...
-
-    def tile(self, tile: Tile) -> bytes:
-        """The bytes of one tile or entry bundle."""
-        ...
 
 
 class Progress(Protocol):
@@ -84,40 +72,30 @@ class _Record:
     said: Said = field(default_factory=Said)
 
 
-class TileDirectory:
-    """A ledger as files: `checkpoint` and `tile/…` below one directory."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def checkpoint(self) -> bytes:
-        """The file `checkpoint`."""
-        return (self._root / "checkpoint").read_bytes()
-
-    def tile(self, tile: Tile) -> bytes:
-        """The file of the tile; its path is made here and never read from the log."""
-        return (self._root / tile.path()).read_bytes()
-
-
 def verify_log(
     source: LogSource,
     *,
     trust: TrustDocument,
     checks: Checklist,
     earlier: tuple[bytes, ...] = (),
+    span: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> VerifiedLog:
-    """Read all of a ledger and prove it; raises CheckFailed.
+    """Read a ledger and prove it; raises CheckFailed.
 
     `earlier` are checkpoints seen before (from receipts, or kept from the last run): the ledger must extend each.
+    With `span` only the leaves from its first number to before its second are read and proven; what the record says
+    of other leaves is then not judged.
     """
     keys = ledger_keys(trust)
     with checks.check("checkpoint is signed by the ledger key", code="checkpoint-invalid") as check:
         head = verify_checkpoint(source.checkpoint(), origin=trust.origin, keys=keys)
         check.found = f"{head.size} leaves"
     with checks.check("earlier checkpoints are not ahead", code="log-rollback") as check:
-        seen = [verify_checkpoint(data, origin=trust.origin, keys=keys) for data in earlier]
-        newest = max((checkpoint.size for checkpoint in seen), default=0)
+        seen = sorted(
+            (verify_checkpoint(data, origin=trust.origin, keys=keys) for data in earlier), key=lambda each: each.size
+        )
+        newest = seen[-1].size if seen else 0
         check.require(
             newest <= head.size,
             expected=f"at least {newest} leaves, as an earlier checkpoint says",
@@ -125,63 +103,63 @@ def verify_log(
             remedy="leaves are gone: stop signing and restore the ledger",
         )
         check.found = f"{len(seen)} earlier checkpoint(s)"
+    start, stop = (0, head.size) if span is None else span
+    log = ProvenLog(source, head)
     record = _Record()
     with checks.check("every leaf is well formed and in its tree", code="leaf-altered") as check:
-        edge = Edge(0, ())
-        roots = {checkpoint.size: edge.root() for checkpoint in (*seen, head)}
-        for index, body in _leaves(source, head.size, check):
-            hashed = leaf_hash(body)
+        check.require(start < stop <= head.size, expected=f"a range within {head.size} leaves", found=f"{start}-{stop}")
+        for index, body in log.leaves(start, stop, check=check):
             if index == 0:
+                hashed = leaf_hash(body).hex()
                 check.require(
-                    hashed.hex() == trust.genesis,
-                    code="genesis-mismatch",
-                    expected=f"genesis {trust.genesis}",
-                    found=hashed.hex(),
+                    hashed == trust.genesis, code="genesis-mismatch", expected=f"genesis {trust.genesis}", found=hashed
                 )
-            edge = edge.append(hashed)
-            _follow(record, index, decode_leaf(body), trust, check)
-            if edge.size in roots:
-                roots[edge.size] = edge.root()
-            if progress is not None and index % WIDTH == WIDTH - 1:
-                progress(index + 1, head.size)
-        check.found = f"{edge.size} leaves"
+            with _named(index, check):
+                leaf = decode_leaf(body)
+            if span is None:
+                _follow(record, index, leaf, trust, check)
+            else:
+                record.kinds[_kind(leaf)] += 1
+            if progress is not None and (index % WIDTH == WIDTH - 1 or index == stop - 1):
+                progress(index + 1 - start, stop - start)
+        check.found = f"{stop - start} leaves"
     with checks.check("root equals the checkpoint", code="root-mismatch") as check:
-        for checkpoint in (*seen, head):
-            check.require(
-                roots[checkpoint.size] == checkpoint.root,
-                expected=f"root {checkpoint.root.hex()} at size {checkpoint.size}",
-                found=roots[checkpoint.size].hex(),
-                remedy="the leaves are not those that the checkpoint was signed over",
-            )
+        _check_roots(log, seen, check)
         check.found = head.root.hex()
     return VerifiedLog(checkpoint=head, leaves=dict(record.kinds), open_decisions=tuple(sorted(record.allowed)))
 
 
-def _leaves(source: LogSource, size: int, check: OneCheck) -> Iterator[tuple[int, bytes]]:
-    """All entries in order, each compared with its hash tile, so that the first altered leaf is named."""
-    for n in range((size + WIDTH - 1) // WIDTH):
-        width = tile_width(size, level=0, n=n)
-        entries = parse_entries(source.tile(Tile(None, n, width)))
-        hashes = source.tile(Tile(0, n, width))
+def _check_roots(log: ProvenLog, seen: Sequence[Checkpoint], check: OneCheck) -> None:
+    """Compare the roots of all checkpoints, the smallest first, so that the first that differs says where to look."""
+    good = 0
+    for checkpoint in (*seen, log.head):
+        root = log.root(checkpoint.size)
+        # No single leaf can be named here: whoever changed it hashed it again.
         check.require(
-            len(entries) == width and len(hashes) == width * _HASH,
-            expected=f"{width} entries from leaf {n * WIDTH}",
-            found=f"{len(entries)} entries and {len(hashes)} bytes of hashes",
+            root == checkpoint.root,
+            expected=f"root {checkpoint.root.hex()} at size {checkpoint.size}",
+            found=f"{root.hex()}: changed is one of the leaves {good} to {checkpoint.size - 1}",
+            remedy="the leaves are not those that the checkpoint was signed over",
         )
-        for offset, body in enumerate(entries):
-            index = n * WIDTH + offset
-            stored = hashes[offset * _HASH : (offset + 1) * _HASH]
-            check.require(
-                leaf_hash(body) == stored,
-                expected=f"leaf {index} with hash {stored.hex()}",
-                found=leaf_hash(body).hex(),
-            )
-            yield index, body
+        good = checkpoint.size
+
+
+@contextmanager
+def _named(index: int, check: OneCheck) -> Iterator[None]:
+    """Say at which leaf it was that the bytes were no leaf."""
+    try:
+        yield
+    except Malformed as fault:
+        raise check.failure(code=fault.code, expected=f"leaf {index} well formed", found=fault.detail) from None
+
+
+def _kind(leaf: Leaf) -> str:
+    return type(leaf).__name__.lower().removesuffix("leaf")
 
 
 def _follow(record: _Record, index: int, leaf: Leaf, trust: TrustDocument, check: OneCheck) -> None:
     """Compare a leaf with what the ledger said before it."""
-    record.kinds[type(leaf).__name__.lower().removesuffix("leaf")] += 1
+    record.kinds[_kind(leaf)] += 1
     check.require(
         isinstance(leaf, Genesis) == (index == 0),
         code="genesis-mismatch",

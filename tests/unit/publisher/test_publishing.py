@@ -21,7 +21,8 @@ from signer.tlog.merkle import leaf_hash
 from signer.tlog.note import NoteSigner
 from signer.tlog.tiles import WIDTH, Tile, parse_entries
 from signer.verify.checks import CheckFailed, Checklist
-from signer.verify.log import TileDirectory, verify_log
+from signer.verify.log import verify_log
+from signer.verify.proven import TileDirectory
 from signer.web.in_process import PublicListener
 from signer.web.public import create_public_app
 from tests.unit.web.trusted import grow, publish_revocations, publish_trust

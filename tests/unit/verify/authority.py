@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -41,10 +42,10 @@ from signer.ledger.leaves import (
     encode_leaf,
 )
 from signer.tlog.checkpoint import Checkpoint, sign_checkpoint
-from signer.tlog.merkle import Edge, Prover, leaf_hash, node_hash
+from signer.tlog.merkle import Edge, Prover, leaf_hash, node_hash, parents
 from signer.tlog.note import NoteSigner
 from signer.tlog.proof import encode_proof
-from signer.tlog.tiles import WIDTH, Tile, encode_entries
+from signer.tlog.tiles import HEIGHT, WIDTH, Tile, encode_entries, tile_width
 
 ORIGIN = "sign.example/authority"
 NOW = datetime(2026, 1, 23, 10, 0, 0, 1, tzinfo=UTC)
@@ -87,6 +88,14 @@ def trust_key(key: ec.EllipticCurvePrivateKey = RELEASE_KEY, **changes: Any) -> 
         not_after=None,
     )
     return replace(held, **changes)
+
+
+def tile_of(hashes: Sequence[bytes], tile: Tile) -> bytes:
+    """A hash tile of the tree over these leaf hashes."""
+    assert tile.level is not None
+    for _ in range(HEIGHT * tile.level):
+        hashes = parents(hashes)
+    return b"".join(hashes[tile.n * WIDTH : tile.n * WIDTH + tile.width])
 
 
 @dataclass(slots=True)
@@ -144,8 +153,21 @@ class Authority:
         return encode_proof(index, self._prover(size).inclusion(index), self.checkpoint().decode())
 
     def tile(self, tile: Tile) -> bytes:
-        entries = self.bodies[tile.n * WIDTH : tile.n * WIDTH + tile.width]
-        return encode_entries(entries) if tile.level is None else b"".join(map(leaf_hash, entries))
+        if tile.level is None:
+            return encode_entries(self.bodies[tile.n * WIDTH : tile.n * WIDTH + tile.width])
+        return tile_of([leaf_hash(body) for body in self.bodies], tile)
+
+    def write(self, folder: Path) -> None:
+        """The ledger as files, as `signer publish --entries` writes them."""
+        size = len(self.bodies)
+        for level in range((size.bit_length() + HEIGHT - 1) // HEIGHT):
+            for n in range(((size >> HEIGHT * level) + WIDTH - 1) // WIDTH):
+                tile = Tile(level, n, tile_width(size, level=level, n=n))
+                for each in (tile, *([Tile(None, n, tile.width)] if level == 0 else [])):
+                    path = folder / each.path()
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(self.tile(each))
+        (folder / "checkpoint").write_bytes(self.checkpoint())
 
     # Documents
 

@@ -12,10 +12,11 @@ from signer.formats.trust import TrustDocument
 from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import Genesis, Outcome, WaiverEndLeaf, WaiverLeaf, decode_leaf, encode_leaf
 from signer.tlog.merkle import leaf_hash
-from signer.tlog.tiles import WIDTH, Tile, encode_entries, tile_width
+from signer.tlog.tiles import WIDTH, Tile, encode_entries
 from signer.verify.checks import CheckFailed, Checklist
-from signer.verify.log import LogSource, TileDirectory, VerifiedLog, verify_log
-from tests.unit.verify.authority import Authority, changed, halt_leaf
+from signer.verify.log import VerifiedLog, verify_log
+from signer.verify.proven import LogSource, TileDirectory
+from tests.unit.verify.authority import Authority, changed, halt_leaf, tile_of
 
 LEAVES = 2 * WIDTH + 40
 WAIVER = "ab" * 32
@@ -50,14 +51,16 @@ class Source:
 
     def tile(self, tile: Tile) -> bytes:
         places = range(tile.n * WIDTH, tile.n * WIDTH + tile.width)
-        bodies = [self.bodies.get(place, self.authority.bodies[place]) for place in places]
         if tile.level is None:
-            return encode_entries(bodies)
-        return b"".join(self.hashes.get(p, leaf_hash(self.authority.bodies[p])) for p in places)
+            return encode_entries([self.bodies.get(place, self.authority.bodies[place]) for place in places])
+        hashes = [self.hashes.get(place, leaf_hash(body)) for place, body in enumerate(self.authority.bodies)]
+        return tile_of(hashes, tile)
 
 
-def verify(source: LogSource, trust: TrustDocument, *earlier: bytes) -> VerifiedLog:
-    return verify_log(source, trust=trust, checks=Checklist(), earlier=earlier)
+def verify(
+    source: LogSource, trust: TrustDocument, *earlier: bytes, span: tuple[int, int] | None = None
+) -> VerifiedLog:
+    return verify_log(source, trust=trust, checks=Checklist(), earlier=earlier, span=span)
 
 
 def test_a_ledger_verifies_and_counts_its_leaves(authority: Authority) -> None:
@@ -85,14 +88,55 @@ def test_an_allowed_decision_without_outcome_is_told() -> None:
 
 
 def test_a_ledger_verifies_from_a_directory(authority: Authority, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint").write_bytes(authority.checkpoint())
-    for n in range(3):
-        for level in (None, 0):
-            tile = Tile(level, n, tile_width(LEAVES, level=0, n=n))
-            path = tmp_path / tile.path()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(authority.tile(tile))
+    authority.write(tmp_path)
     assert verify(TileDirectory(tmp_path), authority.trust_document()).checkpoint.size == LEAVES
+
+
+def test_a_file_that_is_missing_is_named(authority: Authority, tmp_path: Path) -> None:
+    authority.write(tmp_path)
+    for path in ("tile/entries/001", "tile/0/001", "tile/1/000.p/2", "checkpoint"):
+        held = (tmp_path / path).read_bytes()
+        (tmp_path / path).unlink()
+        with pytest.raises(CheckFailed) as refused:
+            verify(TileDirectory(tmp_path), authority.trust_document())
+        assert (refused.value.code, path in refused.value.found) == ("tile-missing", True)
+        (tmp_path / path).write_bytes(held)
+
+
+@pytest.mark.parametrize(
+    ("span", "kinds"),
+    [
+        pytest.param((0, 3), {"genesis": 1, "decision": 1, "outcome": 1}, id="from the first"),
+        pytest.param((2, WIDTH + 1), {"outcome": 1, "halt": WIDTH - 2}, id="over the edge of a tile"),
+        pytest.param((LEAVES - 1, LEAVES), {"halt": 1}, id="the last one alone"),
+    ],
+)
+def test_a_range_is_proven_without_the_rest(authority: Authority, span: tuple[int, int], kinds: dict[str, int]) -> None:
+    class Rest(Source):
+        """Gives entries of the range alone."""
+
+        def tile(self, tile: Tile) -> bytes:
+            wanted = range(span[0] // WIDTH, (span[1] - 1) // WIDTH + 1)
+            assert tile.level is not None or tile.n in wanted
+            return super().tile(tile)
+
+    assert verify(Rest(authority), authority.trust_document(), span=span).leaves == kinds
+
+
+@pytest.mark.parametrize("span", [(5, 5), (6, 5), (0, LEAVES + 1)])
+def test_a_range_outside_the_ledger_is_refused(authority: Authority, span: tuple[int, int]) -> None:
+    with pytest.raises(CheckFailed) as refused:
+        verify(Source(authority), authority.trust_document(), span=span)
+    assert f"a range within {LEAVES} leaves" in refused.value.expected
+
+
+def test_a_checkpoint_held_between_says_where_the_altered_leaf_is(authority: Authority) -> None:
+    altered = encode_leaf(halt_leaf(5000))
+    source = Source(authority, bodies={300: altered}, hashes={300: leaf_hash(altered)})
+    held = [authority.checkpoint(size) for size in (LEAVES - 10, 301, 100, 299)]
+    with pytest.raises(CheckFailed) as refused:
+        verify(source, authority.trust_document(), *held)
+    assert refused.value.found.endswith("changed is one of the leaves 299 to 300")
 
 
 def forked(authority: Authority) -> bytes:
@@ -123,6 +167,7 @@ def test_the_first_altered_leaf_is_named(authority: Authority) -> None:
         verify(Source(authority, bodies=altered), authority.trust_document())
     assert refused.value.code == "leaf-altered"
     assert "leaf 300" in refused.value.expected
+    assert refused.value.found.endswith("the entry was altered")
 
 
 def usurped(authority: Authority) -> bytes:
@@ -224,11 +269,13 @@ def test_a_second_genesis_is_refused() -> None:
 def test_a_source_that_gives_too_few_entries_is_refused(authority: Authority) -> None:
     class Short(Source):
         def tile(self, tile: Tile) -> bytes:
-            return super().tile(Tile(tile.level, tile.n, tile.width - 1)) if tile.n == 1 else super().tile(tile)
+            fewer = tile.level is None and tile.n == 1
+            return super().tile(Tile(tile.level, tile.n, tile.width - 1) if fewer else tile)
 
     with pytest.raises(CheckFailed) as refused:
         verify(Short(authority), authority.trust_document())
     assert refused.value.code == "leaf-altered"
+    assert f"leaf {2 * WIDTH - 1} is missing" in refused.value.found
 
 
 def waiver_leaf(digest: str = WAIVER) -> WaiverLeaf:
