@@ -132,10 +132,12 @@ def test_a_tampered_ledger_ends_with_3(signer: Signer, ledger: Authority, tmp_pa
     assert "leaf 1 " in ended.err
 
 
-def test_a_ledger_without_its_tiles_ends_with_2(signer: Signer, ledger: Authority, tmp_path: Path) -> None:
-    (tmp_path / "ledger" / Tile(None, 0, len(ledger.bodies)).path()).unlink()
+def test_a_ledger_that_lost_a_tile_ends_with_3_and_its_name(signer: Signer, ledger: Authority, tmp_path: Path) -> None:
+    tile = Tile(None, 0, len(ledger.bodies)).path()
+    (tmp_path / "ledger" / tile).unlink()
     words = ("log", "verify", "--trust", tmp_path / "trust.json", "--directory", tmp_path / "ledger")
-    assert signer(*words).code == 2
+    ended = signer(*words)
+    assert (ended.code, f"has no {tile}" in ended.err) == (3, True)
 
 
 def test_a_checkpoint_is_printed_as_it_was_signed(signer: Signer, authority: FakeAuthority, kept: Kept) -> None:

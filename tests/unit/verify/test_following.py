@@ -85,7 +85,7 @@ def test_an_altered_leaf_is_not_told() -> None:
     authority = Altering()
     grown(authority, 5)
     step = take_step(authority, trust=authority.trust_document(), held=None)
-    told = []
+    told: list[tuple[int, bytes]] = []
     with pytest.raises(CheckFailed) as refused:
         told.extend(step.leaves(0))
     assert (told, "leaf 1 " in refused.value.expected) == ([], True)
