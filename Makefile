@@ -25,8 +25,8 @@ test: ready-tests ## Run every gate and every suite; run and skip counts per sui
 lint: ready ## Run the gates without the suites: format, lint, types, files of deploy
 	@$(BIN)/python -m tests.suites --gates
 
-faults: ready-tests ## Run the long form of the fault suite
-	@SIGNER_TEST_FAULTS=long $(BIN)/python -m tests.suites faults
+faults: ready-tests ## Run the long form of the fault suite, and a log of a million leaves through the conformance suite
+	@SIGNER_TEST_FAULTS=long $(BIN)/python -m tests.suites faults conformance
 
 fuzz: ready ## Fuzz each way in for ten minutes, two at a time (SECONDS=60 gives each a minute)
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),600)
