@@ -23,6 +23,7 @@ LOCK = ROOT / "requirements" / "dev.txt"
 APT_WAIT = "DPkg::Lock::Timeout=400"
 TESTS = "--tests" in sys.argv
 """Whether the tests are to run: they build a PKCS #11 module that goes wrong on demand, and need a C compiler."""
+MODULES = (Path("/usr/lib64"), *Path("/usr/lib").glob("*-linux-gnu"))
 SOFTHSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so")
 
 
@@ -37,6 +38,28 @@ def missing_parts() -> list[str]:
         f"python{sys.version_info[0]}.{sys.version_info[1]}-venv": importlib.util.find_spec("ensurepip") is not None,
     }
     return [package for package, present in parts.items() if not present]
+
+
+def missing_modules() -> list[str]:
+    """Names of the packages with further PKCS#11 modules; without them their part of the contract suite is skipped."""
+    parts = {
+        "p11-kit-modules": any((folder / "p11-kit-proxy.so").exists() for folder in MODULES),
+        "opencryptoki": shutil.which("pkcsslotd") is not None,
+    }
+    return [package for package, present in parts.items() if not present]
+
+
+def install_modules(packages: list[str]) -> None:
+    """Install them where that can be done; each alone, for a machine may know one of them and not the other."""
+    words = privilege()
+    if words is None:
+        say(f"the contract suite skips {', '.join(packages)}: apt needs a password here")
+        return
+    apt = [*words, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", APT_WAIT]
+    run_quietly([*apt, "update"])
+    for package in packages:
+        if run_quietly([*apt, "install", "-y", "--no-install-recommends", package]) != 0:
+            say(f"the contract suite skips {package}: apt does not install it here")
 
 
 def privilege() -> list[str] | None:
@@ -141,7 +164,14 @@ def main() -> int:
         packages = missing_parts()
         if packages and install_parts(packages) != 0:
             return 1
-        return install_environment()
+        code = install_environment()
+        note = VENV / "modules-asked"
+        if code == 0 and TESTS and not note.exists():
+            # Asked for once, whatever this machine's apt can do: a second run ends at its stamps.
+            if modules := missing_modules():
+                install_modules(modules)
+            note.touch()
+        return code
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -37,6 +38,31 @@ def test_without_apt_or_sudo_the_exact_line_is_printed_and_nothing_is_made(tmp_p
     assert line is not None
     assert line[1] == "sudo apt-get update && sudo apt-get install -y --no-install-recommends openssl softhsm2"
     assert not (tmp_path / ".venv").exists()
+
+
+APT = """#!/bin/sh
+echo "$@" >> "$0.log"
+case "$*" in *install*opencryptoki*) echo "E: Unable to locate package opencryptoki"; exit 100;; esac
+"""
+
+
+def test_modules_that_apt_does_not_know_end_nothing(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("prepared", PREPARE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    apt = tmp_path / "apt-get"
+    apt.write_text(APT)
+    apt.chmod(0o755)
+    said: list[str] = []
+    module.privilege, module.say = list, said.append
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        module.install_modules(["p11-kit-modules", "opencryptoki"])
+    installed = (tmp_path / "apt-get.log").read_text().splitlines()
+    assert [line.split()[-1] for line in installed] == ["update", "p11-kit-modules", "opencryptoki"]
+    assert said[-1] == "the contract suite skips opencryptoki: apt does not install it here"
 
 
 def test_a_made_environment_is_left_alone() -> None:
