@@ -56,9 +56,10 @@ def test_modules_that_apt_does_not_know_end_nothing(tmp_path: Path) -> None:
     apt.write_text(APT)
     apt.chmod(0o755)
     said: list[str] = []
-    module.privilege, module.say = list, said.append
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        patch.setattr(module, "privilege", list)
+        patch.setattr(module, "say", said.append)
         module.install_modules(["p11-kit-modules", "opencryptoki"])
     installed = (tmp_path / "apt-get.log").read_text().splitlines()
     assert [line.split()[-1] for line in installed] == ["update", "p11-kit-modules", "opencryptoki"]

@@ -81,6 +81,7 @@ def test_the_empty_log_is_its_checkpoint_alone(log: Log, tmp_path: Path) -> None
     assert verify_folder(tmp_path, log.vkey)[0].size == 0
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("size", [FIRST, *SIZES])
 def test_the_export_is_accepted(log: Log, size: int) -> None:
     if size == FIRST:
