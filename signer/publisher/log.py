@@ -11,9 +11,9 @@ from signer.publisher.directory import Directory
 from signer.publisher.site import Site, required
 from signer.tlog.checkpoint import verify_checkpoint
 from signer.tlog.merkle import leaf_hash, verify_consistency
-from signer.tlog.tile_tree import TileTree
 from signer.tlog.tiles import HEIGHT, WIDTH, Tile, parse_entries, tile_width
 from signer.verify.checks import Checklist
+from signer.verify.tile_tree import TileTree
 from signer.verify.trust import ledger_keys
 
 CHECKPOINT = "checkpoint"

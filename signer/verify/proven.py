@@ -13,9 +13,9 @@ from typing import Protocol
 from signer.errors import Malformed, Refused
 from signer.tlog.checkpoint import Checkpoint
 from signer.tlog.merkle import leaf_hash
-from signer.tlog.tile_tree import TileTree
 from signer.tlog.tiles import WIDTH, Tile, iter_entries, tile_width
 from signer.verify.checks import OneCheck
+from signer.verify.tile_tree import TileTree
 
 
 class LogSource(Protocol):
