@@ -54,8 +54,8 @@ ROOMS: Mapping[str, str] = {
     # what is known of one digest, and the pack of it
     "signer.releases": f"{FLOOR} signer.formats signer.tlog {JUDGE} signer.releases signer.ledger.leaves"
     " signer.ledger.rows signer.ledger.documents msgspec",
-    "signer.pack": f"{FLOOR} signer.formats {JUDGE} signer.releases signer.pack signer.ledger.leaves"
-    " signer.ledger.documents cryptography",
+    "signer.pack": f"{FLOOR} signer.formats {JUDGE} signer.identity signer.releases signer.pack signer.ledger.leaves"
+    " signer.ledger.approval_leaves signer.ledger.documents cryptography",
     # the only writer
     "signer.custodian": f"{FLOOR} {MATHS} {RECORD} {JUDGE} signer.custodian signer.identity signer.keys"
     " signer.releases signer.pack"

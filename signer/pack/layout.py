@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from signer.domain.spooled import LARGE
 from signer.errors import Malformed
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.deployment import cd_event
+from signer.ledger.approval_leaves import ApprovalLeaf
 from signer.ledger.documents import read_evidence_uses
 from signer.ledger.leaves import Activation, DeploymentLeaf, Evidence, Leaf, Trust, WaiverLeaf, read_deployment
+from signer.pack.approvals import approval_lines, of_security, render_approvals
 from signer.pack.summary import render_reviews, render_summary
 from signer.releases.contents import Contents, PackedEvidence
 from signer.releases.kinds import DOCUMENTS, LINES, sbom_file
@@ -28,6 +31,7 @@ INDEX = "00-index/"
 MANIFEST = f"{INDEX}manifest.json"
 MISSING = f"{INDEX}MISSING.txt"
 RELEASE = f"{INDEX}release.json"
+APPROVALS = "05-approvals/approvals.jsonl"
 TYPE = "signing-authority/pack/v1"
 
 EXPECTED = (
@@ -81,6 +85,7 @@ def lay_out(contents: Contents) -> tuple[File, ...]:
     deployed = [(index, leaf) for index, leaf in contents.deployments() if leaf.digest == contents.sha256]
     if deployed:
         files.append(_file("06-deployment/deploy-record.json", _events(contents, deployed)))
+    files += _approvals(contents)
     missing = missing_files({file.path for file in files})
     files.append(_file(f"{INDEX}summary.md", render_summary(contents, missing)))
     if missing:
@@ -124,6 +129,21 @@ def _index(contents: Contents) -> Iterator[File]:
             yield _file(f"{place}bundle-{number}.json", contents.read(digest))
 
 
+def _approvals(contents: Contents) -> Iterator[File]:
+    pages = (
+        (APPROVALS, approval_lines(contents)),
+        (
+            "05-approvals/environment-approval.md",
+            render_approvals(contents, title="Approvals", when=lambda _leaf: True),
+        ),
+        (
+            "05-approvals/security-signoff.md",
+            render_approvals(contents, title="Security sign-off", when=partial(of_security, contents)),
+        ),
+    )
+    return (_file(path, data) for path, data in pages if data)
+
+
 def _named(contents: Contents, index: int, leaf: Leaf) -> Iterator[File]:
     """The documents of one leaf that is no decision, under its index."""
     match leaf:
@@ -132,6 +152,8 @@ def _named(contents: Contents, index: int, leaf: Leaf) -> Iterator[File]:
             yield _file(f"{INDEX}{sort}/{index:08}.yaml", contents.read(leaf.digest))
         case Evidence():
             yield _file(f"{INDEX}evidence-subjects/{index:08}.json", contents.read(leaf.subjects))
+        case ApprovalLeaf():
+            yield _file(f"{INDEX}approvals/{index:08}.json", contents.read(leaf.digest))
         case WaiverLeaf():
             yield _file(f"{INDEX}waivers/{index:08}.json", contents.read(leaf.envelope))
         case Trust():

@@ -152,7 +152,7 @@ def _approved(contents: Contents, leaf: DeploymentLeaf, *, before: int) -> bool:
     for index, decision in contents.decisions():
         if index < before and decision.request == leaf.approval and _allows(contents, index, decision, leaf):
             findings = decode_findings(contents.read(decision.findings))
-            return any(each.type == "deployment.approval" and each.outcome.value == "pass" for each in findings)
+            return any(each.type.startswith("approval.") and each.outcome.value == "pass" for each in findings)
     return False
 
 

@@ -159,11 +159,20 @@ def _around(source: Source, decisions: Sequence[DecisionRow]) -> Iterator[int]:
             end = waivers[digest].end
             if end is not None:
                 yield end.leaf
+        yield from _said(source, row.leaf)
         outcome = ledger.outcome(row.leaf)
         if outcome is not None:
             yield outcome.leaf
             used = {entry.kid for entry in outcome.signatures}
             yield from (event.leaf for event in events if event.kid in used)
+
+
+def _said(source: Source, decision: int) -> Iterator[int]:
+    """The leaves of what people said of a hold, and took back."""
+    for each in source.ledger.approvals_of(decision):
+        yield each.leaf
+        if each.revocation is not None:
+            yield each.revocation.leaf
 
 
 def _packed(held: IndexedEvidence) -> PackedEvidence:

@@ -11,6 +11,7 @@ from signer.domain.spooled import LARGE
 from signer.errors import Malformed, Unavailable
 from signer.ledger.documents import StoredDocument
 from signer.ledger.rows import (
+    ApprovalRow,
     CheckpointRow,
     DecisionRow,
     DeploymentRow,
@@ -64,6 +65,9 @@ class Ledger(Protocol):
 
     def waivers(self) -> tuple[WaiverRow, ...]:
         """Every recorded waiver."""
+
+    def approvals_of(self, hold: int) -> tuple[ApprovalRow, ...]:
+        """What people said of the hold at a leaf, oldest first."""
 
     def keys(self) -> tuple[KeyRow, ...]:
         """Every key event, oldest first."""
