@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -60,7 +60,7 @@ class Counter:
 class KmsTrial(Trial):
     """A custodian whose key is in KMS."""
 
-    kms: KmsServer = None  # type: ignore[assignment]  # set by the fixture
+    kms: KmsServer = field(kw_only=True)
 
     def arm(self, call: Call, fault: Fault) -> None:
         """From now on; a probe meets it once."""

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -75,8 +75,8 @@ CELLS = [
 class TokenTrial(Trial):
     """A custodian whose token is SoftHSM behind the shim."""
 
-    shim: Shim = None  # type: ignore[assignment]  # set by the fixture
-    token: TestToken = None  # type: ignore[assignment]  # set by the fixture
+    shim: Shim = field(kw_only=True)
+    token: TestToken = field(kw_only=True)
 
     def touch_pin(self) -> None:
         self.token.token.pin_file.touch()
