@@ -41,6 +41,8 @@ MAX_SKEW: Final = timedelta(minutes=10)
 MOST_WAIVER_DAYS: Final = 366
 MOST_RENEWALS: Final = 12
 MOST_OPEN_WAIVERS: Final = 1000
+SOON: Final = timedelta(days=30)
+"""How long before its end a document, a waiver or a certificate is told as ending."""
 WATCHED_DECISIONS: Final = 20
 WATCHED_PERIOD: Final = timedelta(days=7)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final, Literal
+from datetime import datetime
+from typing import Literal
 
-from policy.document import Limits, Policy
+from policy.document import SOON, Limits, Policy
 from policy.rule import Rule
 from policy.rules.build.identity import BUILD_IDENTITY
 from policy.rules.build.isolation import ISOLATION_CLASS
@@ -20,8 +20,6 @@ from policy.testing.fixture import ENTRIES
 from policy.testing.run import Coverage
 from policy.trust import ISOLATION
 from policy.wording import moment
-
-SOON: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from policy.document import SOON
+from policy.wording import moment
 from signer.cli.operator import activate_document
 from signer.cli.options import client_of, read_file, settings_of, write_file
 from signer.cli.output import Result, clean, colour
@@ -15,6 +18,7 @@ from signer.client.request import activation_request
 from signer.errors import Malformed, Refused
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import MAX_ACT
+from signer.formats.rfc3339 import parse_time
 from signer.formats.strict_base64 import decode_base64
 
 Sort = Literal["policy", "shadow", "access"]
@@ -69,7 +73,21 @@ def listed(answer: Mapping[str, Any], member: str) -> list[Mapping[str, Any]]:
 def row(document: Mapping[str, Any]) -> str:
     """One document in force as a line."""
     cells = [f"{document.get(name, '')}" for name in ("name", "digest", "leaf")]
-    return clean(f"{cells[0]} v{document.get('version', '')}  sha256:{cells[1]}  leaf {cells[2]}")
+    line = clean(f"{cells[0]} v{document.get('version', '')}  sha256:{cells[1]}  leaf {cells[2]}")
+    end = _end(document)
+    if end is None:
+        return line
+    now = datetime.now(UTC)
+    told = f"expire{'d' if now >= end else 's'} {moment(end)}"
+    return f"{line}  {colour(told, 'red' if now >= end else 'yellow') if now + SOON >= end else told}"
+
+
+def _end(document: Mapping[str, Any]) -> datetime | None:
+    text = document.get("expires")
+    try:
+        return None if not isinstance(text, str) else parse_time(text, what="expires", code="malformed-json")
+    except Malformed as fault:
+        raise answer_malformed(fault) from None
 
 
 def shown(documents: Sequence[Mapping[str, Any]], *, what: str, out: Path | None) -> Result:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from signer.cli.options import READABLE, all_subjects, client_of, connection_options, settings_of, subject_options
-from signer.cli.output import Result, colour, mode_option
+from signer.cli.output import Result, colour, mode_option, warning_lines
 from signer.cli.todo import render_todo
 from signer.client.request import evidence_of_file, signing_request
 
@@ -46,5 +46,10 @@ def check(
     wanted = all_subjects(subjects, subject_files)
     items = [item for path in (*evidence, *more_evidence) for item in evidence_of_file(path)]
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
-    decision = client_of(settings).check(request)
-    return Result(name="allowed", members={"decision": decision}, story=render_todo(decision, paint=colour))
+    client = client_of(settings)
+    decision = client.check(request)
+    return Result(
+        name="allowed",
+        members={"decision": decision, "warnings": list(client.warnings)},
+        story="\n".join([render_todo(decision, paint=colour), *warning_lines(client.warnings)]),
+    )

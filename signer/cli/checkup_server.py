@@ -15,8 +15,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from policy.document import parse_policy
-from policy.lint import SOON
+from policy.document import SOON, parse_policy
 from signer.cli.checkup import Expectation, Line, certificate_lines, load_chain, run_check, secret_line
 from signer.custodian.device_place import DevicePlace
 from signer.devices import devices_of

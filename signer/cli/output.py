@@ -118,6 +118,11 @@ def colour(text: str, name: Literal["red", "green", "yellow"]) -> str:
     return click.style(text, fg=name, bold=True)
 
 
+def warning_lines(warnings: Sequence[str]) -> list[str]:
+    """What the authority told beside an answer, as lines of a story."""
+    return [f" {colour('!', 'yellow')} {clean(each)}" for each in warnings]
+
+
 @contextmanager
 def progress_bar(label: str, length: int) -> Iterator[Callable[[int], None]]:
     """A bar on stderr while a terminal watches; what is yielded is told how much was done since the last call."""

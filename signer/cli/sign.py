@@ -25,7 +25,7 @@ from signer.cli.options import (
     subject_options,
     write_file,
 )
-from signer.cli.output import Result, clean, colour, mode_option
+from signer.cli.output import Result, clean, colour, mode_option, warning_lines
 from signer.cli.shadowed import shadowed
 from signer.cli.waiting import send
 from signer.client.request import evidence_of_file, signing_request
@@ -89,8 +89,9 @@ def sign(
     trust_path = settings.get("trust")
     trust_data = None if trust_path is None else read_file(Path(trust_path), limit=MAX_TRUST)
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
+    client = client_of(settings)
     answer = send(
-        client_of(settings),
+        client,
         request,
         idempotency_key=idempotency_key or secrets.token_hex(16),
         wait=timedelta() if wait is None else duration(wait),
@@ -115,7 +116,14 @@ def sign(
         write_file(bundle, first.bundle)
     verify = None if bundle is None else f"signer verify {allow_dev}--trust {trust_path or 'TRUST'} --bundle {bundle}"
     return _result(
-        parsed, wanted, later=later, bundle=bundle, receipt=receipt, verified=trust_data is not None, verify=verify
+        parsed,
+        wanted,
+        later=later,
+        warnings=client.warnings,
+        bundle=bundle,
+        receipt=receipt,
+        verified=trust_data is not None,
+        verify=verify,
     )
 
 
@@ -148,6 +156,7 @@ def _result(
     wanted: Sequence[Subject],
     *,
     later: Sequence[Finding],
+    warnings: Sequence[str],
     bundle: Path | None,
     receipt: Path | None,
     verified: bool,
@@ -170,6 +179,7 @@ def _result(
     if bundle is None and receipt is None:
         lines.append(" nothing was kept: pass --bundle FILE and --receipt FILE")
     lines += [f" {colour('i', 'yellow')} {clean(each.rule)}  {clean(each.title)}" for each in later]
+    lines += warning_lines(warnings)
     if verify is not None:
         lines += [f" next     {verify} \\", f"            --subject sha256:{wanted[0].sha256}"]
     return Result(
@@ -183,6 +193,7 @@ def _result(
             "outcome_leaf": parsed.outcome.index,
             "bundle": None if bundle is None else str(bundle),
             "receipt": None if receipt is None else str(receipt),
+            "warnings": list(warnings),
             "shadow": [{"rule": each.rule, "would": each.would, "title": each.title} for each in later],
             "verified": verified,
         },

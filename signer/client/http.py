@@ -31,14 +31,16 @@ class Client:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = Transport(endpoint, sleep=sleep, clock=clock)
+        self.warnings: tuple[str, ...] = ()
+        """What the authority told beside the last judged answer: what ends soon."""
 
     def sign(self, request: bytes, *, idempotency_key: str) -> bytes:
         """POST /v1/signatures: the receipt's bytes."""
-        return self._post("/v1/signatures", request, idempotency_key=idempotency_key).body
+        return self._judged("/v1/signatures", request, idempotency_key=idempotency_key).body
 
     def check(self, request: bytes) -> dict[str, Any]:
         """POST /v1/checks: the decision document of an allowed request, not recorded."""
-        return _object(self._post("/v1/checks", request))
+        return _object(self._judged("/v1/checks", request))
 
     def keep_evidence(self, request: bytes) -> dict[str, Any]:
         """POST /v1/evidence: digest and leaf of each item."""
@@ -166,6 +168,12 @@ class Client:
         """POST /v1/policies or /v1/access: leaf, name, version and digest of what is in force now."""
         path = "/v1/access" if document == "access" else "/v1/policies"
         return _object(self._post(path, request, expected=201))
+
+    def _judged(self, path: str, body: bytes, *, idempotency_key: str | None = None) -> Answer:
+        answer = self._post(path, body, idempotency_key=idempotency_key)
+        told = answer.headers.get("signer-warning", "")
+        self.warnings = tuple(part.strip() for part in told.split(",") if part.strip())
+        return answer
 
     def _get(self, path: str) -> Answer:
         return self._transport.expect(200, self._transport.send("GET", path, body=None, headers={}))

@@ -9,6 +9,7 @@ from signer.custodian.commands import Check
 from signer.web.admission import caller, request_id
 from signer.web.answers import answer_check
 from signer.web.application import Application
+from signer.web.ending import warned
 from signer.web.judging import Asked, ask_judge
 from signer.web.problems import MEDIA_TYPE
 from signer.web.resource import Answer, Resource
@@ -27,13 +28,14 @@ def checks(application: Application) -> Blueprint:
     )
     def check(asked: Loaded) -> Response:
         """Judge the evidence for these digests and say what is satisfied and what is still needed."""
-        reply = ask_judge(
+        judged = ask_judge(
             application,
             Asked(action="check", **asked),
             caller=caller(),
             request_id=request_id(),
             command=lambda judge: Check(judge=judge),
         )
-        return answer_check(reply, request_id=request_id())
+        answer = answer_check(judged.reply, request_id=request_id())
+        return warned(answer, judged.policy, now=application.clock())
 
     return resource.blueprint

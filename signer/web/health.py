@@ -48,14 +48,15 @@ def answer_readiness(found: Readiness, *, with_reasons: bool) -> Response:
         {"name": each.name, "proved": each.proved or None, "probes": each.probes, "failed": each.failed}
         for each in found.proofs
     ]
+    told = {"keys": keys, "warnings": list(found.warnings)}
     if found.ready:
-        state = {"tree_size": found.tree_size, "halted": found.halted, "keys": keys} if with_reasons else {}
+        state = {"tree_size": found.tree_size, "halted": found.halted, **told} if with_reasons else {}
         return Response(canonical({"status": "ready", **state}), mimetype=JSON)
     problem = Problem(
         "not-ready",
         "the authority cannot sign now",
         remedy="signer doctor" if with_reasons else "",
         request_id=request_id(),
-        members={"problems": list(found.problems), "keys": keys} if with_reasons else {},
+        members={"problems": list(found.problems), **told} if with_reasons else {},
     )
     return Response(problem.body(), status=problem.http_status, mimetype=MEDIA_TYPE)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from policy.document import Environment
+from policy.document import Environment, Policy
 from policy.facts import EvidenceFacts
 from signer.custodian.commands import Check, Decide, Judge, Reply, Stale
 from signer.domain.subject import Subject
@@ -43,6 +43,14 @@ class Asked:
     evidence: tuple[Offered, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the custodian replied, and the policy under which it was asked."""
+
+    reply: Reply
+    policy: Policy
+
+
 def ask_judge(
     application: Application,
     asked: Asked,
@@ -50,21 +58,21 @@ def ask_judge(
     caller: Caller,
     request_id: str,
     command: Callable[[Judge], Decide | Check],
-) -> Reply:
+) -> Judged:
     """Gather and ask, again while the custodian answers that the ledger moved on; raises Unavailable("stale")."""
     for _ in range(ATTEMPTS):
         with stage(application, "verify"):
-            judge = gather(application, asked, caller=caller, request_id=request_id)
+            judge, policy = gather(application, asked, caller=caller, request_id=request_id)
         with stage(application, "custodian"):
             reply = application.custodian.ask(command(judge))
         if not isinstance(reply, Stale):
-            return reply
+            return Judged(reply, policy)
     raise Unavailable(
         "stale", "the documents or the evidence in force changed while this was judged", remedy="send it again"
     )
 
 
-def gather(application: Application, asked: Asked, *, caller: Caller, request_id: str) -> Judge:
+def gather(application: Application, asked: Asked, *, caller: Caller, request_id: str) -> tuple[Judge, Policy]:
     """Steps 2 to 4 as a checklist; raises Malformed, Refused or Unavailable."""
     # 2 authorise
     in_force, environment = authorise(application, asked, caller=caller)
@@ -83,7 +91,7 @@ def gather(application: Application, asked: Asked, *, caller: Caller, request_id
     application.quotas.take_evidence(
         caller.principal, caller.access.quota(caller.principal), sum(len(item.data) for item in new)
     )
-    return Judge(
+    judge = Judge(
         request_id=request_id,
         principal=caller.principal.id,
         policy=asked.policy,
@@ -98,6 +106,7 @@ def gather(application: Application, asked: Asked, *, caller: Caller, request_id
         used=considered.used(),
         new=new,
     )
+    return judge, in_force.policy
 
 
 def authorise(application: Application, asked: Asked, *, caller: Caller) -> tuple[PolicyInForce, Environment]:

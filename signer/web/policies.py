@@ -16,6 +16,7 @@ from policy.schema import NAME, PolicyError
 from signer.custodian.commands import Activate
 from signer.errors import Malformed
 from signer.formats.canonical import canonical, sha256_hex
+from signer.formats.rfc3339 import format_time
 from signer.formats.strict_base64 import encode_base64
 from signer.identity.access import parse_access
 from signer.ledger.rows import ActiveDocument
@@ -39,7 +40,7 @@ def policies(application: Application) -> Blueprint:
         """List the policies in force that the caller may see."""
         asking = caller()
         active = application.reader.active_all("policy")
-        listed = [_document(each) for each in active if _may_see(asking, each.name)]
+        listed = [_policy(application, each) for each in active if _may_see(asking, each.name)]
         versions = {each.name: each.version for each in active}
         shadows = [
             _document(each)
@@ -113,6 +114,12 @@ def _activate(application: Application, document: str, name: str, version: int, 
 def _may_see(asking: Caller, policy: str) -> bool:
     """Whether one of the two grants reaches this policy; only a grant for all reaches the nameless."""
     return any(asking.allows(action, policy=policy) for action in ("policy", "audit"))
+
+
+def _policy(application: Application, active: ActiveDocument) -> dict[str, Any]:
+    found = application.documents.policy(active.name)
+    end = None if found is None else found.policy.expires
+    return {**_document(active), "expires": None if end is None else format_time(end)}
 
 
 def _document(active: ActiveDocument) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from signer.custodian.commands import KeyProof, Status, StatusReport
 from signer.errors import SignerError
 from signer.formats.rfc3339 import parse_time
 from signer.web.application import Application
+from signer.web.ending import Endings, certificates, endings
 from signer.web.expiry import look_at
 
 
@@ -24,6 +25,9 @@ class Readiness:
     keys_ready: int | None
     ends: Mapping[str, datetime]
     """When certificates and revocation lists end, by role."""
+    documents: Endings
+    warnings: tuple[str, ...]
+    """What ends within 30 days."""
     proofs: tuple[KeyProof, ...] = ()
     """What each key that signs has proved."""
 
@@ -49,6 +53,16 @@ class Readiness:
                 "signer_crl_next_update_timestamp_seconds",
                 "First time after which a revocation list lets nobody in.",
                 self._end("crl"),
+            ),
+            (
+                "signer_policy_expiry_timestamp_seconds",
+                "First end of a policy in force.",
+                min((end.timestamp() for _, end in self.documents.policies), default=None),
+            ),
+            (
+                "signer_waiver_expiry_timestamp_seconds",
+                "First end of a waiver that stands.",
+                min((end.timestamp() for _, end in self.documents.waivers), default=None),
             ),
         ):
             if value is not None:
@@ -99,12 +113,16 @@ def look(application: Application) -> Readiness:
                 problems.append("custodian: not ready")
         else:
             problems.append("custodian: it answered another question")
-    ends = look_at(application.tls, now=application.clock())
+    now = application.clock()
+    ends = look_at(application.tls, now=now)
+    documents = endings(application)
     return Readiness(
         problems=(*problems, *ends.problems),
         tree_size=tree_size,
         halted=None if report is None else report.halted,
         keys_ready=None if report is None else sum(ready for _, ready in report.keys),
         ends=ends.times,
+        documents=documents,
+        warnings=(*documents.soon(now), *certificates(ends.times, now=now)),
         proofs=() if report is None else report.proofs,
     )

@@ -13,6 +13,7 @@ from signer.errors import Malformed
 from signer.web.admission import caller, request_id
 from signer.web.answers import answer_signature
 from signer.web.application import Application
+from signer.web.ending import warned
 from signer.web.judging import Asked, ask_judge
 from signer.web.problems import MEDIA_TYPE
 from signer.web.resource import Answer, Resource
@@ -41,14 +42,15 @@ def signatures(application: Application) -> Blueprint:
     def sign(asked: Loaded) -> Response:
         """Judge the evidence for these digests and sign when the policy allows."""
         idempotency = _idempotency()
-        reply = ask_judge(
+        judged = ask_judge(
             application,
             Asked(action="sign", **asked),
             caller=caller(),
             request_id=request_id(),
             command=lambda judge: Decide(judge=judge, idempotency=idempotency),
         )
-        return answer_signature(reply, metrics=application.metrics)
+        answer = answer_signature(judged.reply, metrics=application.metrics)
+        return warned(answer, judged.policy, now=application.clock())
 
     return resource.blueprint
 

@@ -6,11 +6,12 @@ The custodian verifies both signatures; the `waive` grant says who may approve, 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response
 
+from policy.document import SOON
 from signer.custodian.commands import EndWaiver, RecordWaiver
 from signer.formats.canonical import canonical
 from signer.formats.rfc3339 import format_time
@@ -23,9 +24,6 @@ from signer.web.answers import JSON, done
 from signer.web.application import Application
 from signer.web.resource import Answer, Resource
 from signer.web.schemas import Loaded, WaiverEndRequest, WaiverQuery, WaiverRequest
-
-WARNING = timedelta(days=30)
-"""A waiver that ends within this time is told as expiring."""
 
 _WAIVER = {
     "type": "object",
@@ -124,7 +122,7 @@ def _state(statement: WaiverStatement, uses: int, now: datetime) -> str:
         ("expired", now >= statement.expires),
         ("used-up", uses >= statement.max_uses),
         ("early", now < statement.not_before),
-        ("expiring", now + WARNING >= statement.expires),
+        ("expiring", now + SOON >= statement.expires),
     ):
         if holds:
             return state

@@ -65,6 +65,7 @@ class FakeAuthority:
     answers: list[object] = field(default_factory=list)
     asked: list[tuple[str, tuple[object, ...], Mapping[str, object]]] = field(default_factory=list)
     endpoint: Endpoint | None = None
+    warnings: tuple[str, ...] = ()
 
     def __call__(self, endpoint: Endpoint) -> FakeAuthority:
         self.endpoint = endpoint

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,14 @@ def test_a_document_that_is_none_is_not_sent(signer: Signer, authority: FakeAuth
     ran = signer("policy", "activate", files / "access.yaml", *signatures(files))
     assert ran.code == 2
     assert authority.asked == []
+
+
+@pytest.mark.parametrize(("days", "says"), [(-1, "expired 20"), (29, "expires 20"), (31, "expires 20")])
+def test_the_list_says_when_a_policy_ends(signer: Signer, authority: FakeAuthority, days: int, says: str) -> None:
+    end = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+    authority.answers = [{"policies": [{**in_force("demo", 1, POLICY), "expires": end}], "shadows": []}]
+    listed = signer("policy", "list").out
+    assert f"  {says}" in listed
 
 
 def test_policies_in_force_are_listed_and_shown(signer: Signer, authority: FakeAuthority, files: Path) -> None:

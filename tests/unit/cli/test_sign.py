@@ -32,6 +32,14 @@ def test_a_signature_is_kept_with_its_receipt(signer: Signer, authority: FakeAut
     assert authority.body()["subjects"] == [{"name": "shop.tar.gz", "digest": {"sha256": SUBJECT.sha256}}]
 
 
+def test_what_ends_soon_is_told_beside_the_signature(signer: Signer, authority: FakeAuthority, kept: Kept) -> None:
+    authority.answers = [kept.release.receipt] * 2
+    authority.warnings = ("policy demo v3 expires at 2026-12-01T00:00:00Z",)
+    arguments = (*ASK, "--subject-file", kept.path("shop.tar.gz"))
+    assert " ! policy demo v3 expires at 2026-12-01T00:00:00Z\n" in signer(*arguments).err
+    assert signer(*arguments, "-o", "json").document["warnings"] == [*authority.warnings]
+
+
 def test_the_answer_is_verified_when_a_trust_file_is_set(signer: Signer, authority: FakeAuthority, kept: Kept) -> None:
     authority.answers = [kept.release.receipt]
     arguments = (*ASK, "--subject", f"shop@sha256:{SUBJECT.sha256}", "--trust", kept.path("trust.json"), "-o", "json")

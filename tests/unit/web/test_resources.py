@@ -290,6 +290,7 @@ def test_documents_in_force_come_with_their_bytes(world: World) -> None:
         "digest": active.digest,
         "leaf": active.leaf,
         "content": encode_base64(active.data),
+        "expires": None,
     }
     [access] = auditor.get("/v1/access").get_json()["access"]
     assert access["name"] == "access"
@@ -309,8 +310,10 @@ def ready(world: World) -> Any:
 def test_a_whole_authority_is_ready(world: World) -> None:
     answer = ready(world)
     proved = {"name": "release", "proved": "2026-11-23T10:00:00.000000Z", "probes": 7, "failed": 1}
+    warnings = ["the server certificate expires at 2026-11-24T10:00:00Z"]
     assert answer.status_code == 200
-    assert answer.get_json() == {"status": "ready", "tree_size": 4, "halted": False, "keys": [proved]}
+    told = {"keys": [proved], "warnings": warnings}
+    assert answer.get_json() == {"status": "ready", "tree_size": 4, "halted": False, **told}
 
 
 def test_an_expired_server_certificate_is_not_ready(world: World) -> None:
