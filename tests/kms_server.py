@@ -175,6 +175,8 @@ class KmsServer:
             raise Refusal("InvalidKeyUsageException")
         if not 1 <= len(message) <= 4096 or kind not in ("RAW", "DIGEST"):
             raise Refusal("ValidationException")
+        if members.get("DryRun"):
+            raise Refusal("DryRunOperationException", status=412)
         with self.lock:
             self.signed += 1
         return {

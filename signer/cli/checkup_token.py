@@ -11,21 +11,34 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from signer.cli.checkup import Expectation, Line, run_check
 from signer.custodian.device_place import DevicePlace
 from signer.devices import devices_of
+from signer.domain.algorithm import Algorithm
 from signer.formats.spki import keyid
+from signer.keys.backend import KeyBackend, KeyFault
 from signer.keys.devices import open_backend
 from signer.keys.keyring import KeyPlace, keyring_of
+from signer.keys.uri import KeyUri
 from signer.settings import Settings, load_settings
 from signer.wiring import open_ledger_reader
 
 
+@runtime_checkable
+class Permitted(Protocol):
+    """A backend whose keys may be seen by somebody who may not use them."""
+
+    def may_sign(self, uri: KeyUri, algorithm: Algorithm) -> None:
+        """Raise KeyFault unless a signature would be made; none is made."""
+        ...
+
+
 def examine_device(settings: Settings, place: DevicePlace) -> Iterator[Line]:
-    """Login, and each of its keys: mechanism, kind, protection, and the pin in the ledger."""
+    """Login, and each of its keys: place and protection, mechanism, the pin in the ledger, permission."""
     login = Expectation(
         f"device {place.name}", "reached, and the login is right", "check [[tokens]] or [[aws_kms]], and the PIN"
     )
@@ -44,20 +57,46 @@ def examine_device(settings: Settings, place: DevicePlace) -> Iterator[Line]:
     keyring = keyring_of((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys)
     for key in keyring.places.values():
         if key.uri.device == place.name:
-            recorded = pins.get(key.name)
+            yield from _key_lines(backend, key, recorded=pins.get(key.name))
 
-            def pin(key: KeyPlace = key, recorded: bytes | None = recorded) -> tuple[bool, str]:
-                found = backend.public_key(key.uri, key.algorithm)
-                told = f"{keyid(found.spki)}, {key.algorithm}, {found.protection}"
-                if recorded is None:
-                    return False, f"{told}; the ledger does not record it"
-                return found.spki == recorded, told
 
-            # One look says all of it: found once, protected, its mechanism offered, and the recorded public key.
-            wanted = "recorded in the ledger" if recorded is None else f"{keyid(recorded)}, mechanism offered"
-            yield run_check(
-                Expectation(f"pin of key {key.name}", wanted, f"signer keys create {key.name} records a new key"), pin
-            )
+def _key_lines(backend: KeyBackend, key: KeyPlace, *, recorded: bytes | None) -> Iterator[Line]:
+    """One key: found once, its mechanism, its pin, and in KMS whether it may be used."""
+    once = Expectation(f"key {key.name}", f"exactly one at {key.uri}", "look at the device's objects")
+    offered = Expectation(
+        f"mechanism of key {key.name}", str(key.algorithm), "give the key an algorithm of its kind in [[keys]]"
+    )
+    try:
+        found = backend.public_key(key.uri, key.algorithm)
+    except KeyFault as fault:
+        unsuited = fault.code == "key-unsuited"
+        failed = replace(offered if unsuited else once, remedy=fault.remedy or once.remedy)
+        yield failed.line(fault.detail, ok=False)
+        return
+    yield once.line(found.protection, ok=True)
+    yield offered.line("offered", ok=True)
+    kid = keyid(found.spki)
+    pin = Expectation(
+        f"pin of key {key.name}",
+        "recorded in the ledger" if recorded is None else keyid(recorded),
+        f"signer keys create {key.name} records a new key",
+    )
+    yield pin.line(kid if recorded else f"{kid}; the ledger does not record it", ok=found.spki == recorded)
+    if isinstance(backend, Permitted):
+        device = backend
+
+        def permission() -> tuple[bool, str]:
+            device.may_sign(key.uri, key.algorithm)
+            return True, "allowed, by a dry run"
+
+        yield run_check(
+            Expectation(
+                f"permission of key {key.name}",
+                "kms:DescribeKey, kms:GetPublicKey and kms:Sign",
+                "allow the three on this key to the custodian's role (see the how-to)",
+            ),
+            permission,
+        )
 
 
 def main(arguments: list[str]) -> int:

@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from signer.domain.algorithm import Algorithm, is_key_input
+from signer.domain.algorithm import Algorithm, is_key_input, key_input
 from signer.errors import Malformed
 from signer.formats.own_signature import require_key
 from signer.formats.spki import load_spki
@@ -30,6 +30,8 @@ from signer.keys.faults import AWS_KMS, BOTOCORE, KMS_UNKNOWN, Meaning
 from signer.keys.uri import KeyUri, KmsUri
 
 MAX_RAW = 4096
+WOULD_WORK = "DryRunOperationException"
+"""How KMS answers a dry run that it would have carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,28 @@ class KmsBackend:
                 remedy=KMS_UNKNOWN.remedy,
             )
         return signature
+
+    def may_sign(self, uri: KeyUri, algorithm: Algorithm) -> None:
+        """Ask by a dry run whether these credentials may sign with a key that `public_key` found; nothing is signed.
+
+        An answer of any other kind raises KeyFault.
+        """
+        place, spec = self._mine(uri), SPECS[algorithm]
+        try:
+            self._call(
+                "sign",
+                place,
+                KeyId=place.arn,
+                Message=key_input(algorithm, b"may this client sign?"),
+                MessageType=spec.message,
+                SigningAlgorithm=spec.signing,
+                DryRun=True,
+            )
+        except KeyFault as fault:
+            if fault.detail.endswith(f": {WOULD_WORK}"):
+                return
+            raise
+        raise KeyFault("token-unavailable", f"KMS took a dry run for a call: {uri}", scope=Scope.CALL, touched=True)
 
     def _mine(self, uri: KeyUri) -> KmsUri:
         if not isinstance(uri, KmsUri) or uri.region != self._device.region:
