@@ -127,7 +127,7 @@ class WebSettings:
     key: Path
     """The server's private key, PEM, readable by web's user alone."""
     client_ca: Path
-    """The CAs of callers' certificates, PEM."""
+    """The CAs of callers' certificates, PEM: a few of your own; public CAs are refused."""
     crl: Path | None = None
     """Revoked certificates of callers, PEM."""
     public_bind: str | None = None

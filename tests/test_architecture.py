@@ -39,6 +39,7 @@ ROOMS: Mapping[str, str] = {
     "signer.tlog": f"{FLOOR} {MATHS} cryptography",
     # who asks, and whether the proof is genuine
     "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",
+    "signer.identity.authorities": "certifi",
     "signer.evidence": f"{FLOOR} signer.formats signer.evidence {JUDGE} cryptography msgspec",
     "signer.evidence.keyless": f"{FLOOR} signer.formats {JUDGE} cryptography sigstore sigstore_models rfc3161_client",
     # keys and the record

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from signer.custodian.device_place import DevicePlace
 from signer.devices import devices_of
 from signer.formats.rfc3339 import format_time, parse_time
 from signer.formats.strict_json import parse_json
+from signer.identity.authorities import load_authorities
 from signer.ledger.continuity import verify_guard, verify_storage
 from signer.ledger.credential import load_ledger_key
 from signer.ledger.guard import Guard
@@ -69,12 +71,16 @@ def _web_lines(settings: Settings, *, now: datetime) -> Iterator[Line]:
     yield secret_line("server key", web.key)
 
     def clients() -> tuple[bool, str]:
+        load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), web.client_ca)
         authorities = load_chain(web.client_ca)
         names = [each.subject.rfc4514_string() for each in authorities]
-        return all(_is_authority(each, now=now) for each in authorities), "; ".join(names)
+        return all(each.not_valid_before_utc <= now < each.not_valid_after_utc for each in authorities), "; ".join(
+            names
+        )
 
     yield run_check(
-        Expectation("client CA", "valid CA certificates", f"put the clients' CA into {web.client_ca}"), clients
+        Expectation("client CA", "valid CA certificates of your own", f"put the clients' CA into {web.client_ca}"),
+        clients,
     )
     if web.crl is not None:
         crl = web.crl
@@ -260,11 +266,3 @@ def _device_lines(path: Path, settings: Settings) -> Iterator[Line]:
 
 def _verifier(settings: Settings) -> VerifierKey:
     return VerifierKey(settings.origin, load_ledger_key(settings.ledger.key).public_key().public_bytes_raw())
-
-
-def _is_authority(certificate: x509.Certificate, *, now: datetime) -> bool:
-    try:
-        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except x509.ExtensionNotFound:
-        return False
-    return basic.ca and certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc

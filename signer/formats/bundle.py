@@ -13,6 +13,7 @@ which states nothing and is no evidence. What a certificate's bundle proves, `si
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -37,7 +38,8 @@ MEDIA_TYPES = frozenset(
     }
 )
 MAX_BUNDLE = MAX_ENVELOPE
-MAX_TIMESTAMPS = 16
+MAX_PARTS = 16
+"""Certificates, log entries and timestamps that a bundle may bring, each; real ones bring three at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,7 @@ def read_bundle(value: Any) -> Bundle:
     envelope = read_envelope(wire.dsse_envelope)
     if len(envelope.signatures) != 1:
         raise Malformed("evidence-invalid", "a Sigstore bundle carries exactly one signature")
-    stamps = material.timestamp_verification_data
-    timestamps = (stamps.rfc3161 or ()) if stamps is not None else ()
-    if len(timestamps) > MAX_TIMESTAMPS:
-        raise Malformed("too-large", f"a bundle holds at most {MAX_TIMESTAMPS} timestamps")
+    timestamps = _timestamps(material)
     return Bundle(
         envelope,
         _hint(material),
@@ -177,10 +176,24 @@ def _read(value: Any) -> _Bundle:
     if wire.media_type not in MEDIA_TYPES:
         raise Malformed("evidence-invalid", "the media type is not a Sigstore bundle of version 0.1 to 0.3")
     material = wire.verification_material
-    choices = (material.public_key, material.certificate, material.x509_certificate_chain)
+    chain = material.x509_certificate_chain
+    # Counted before any of them is parsed, here or by a library.
+    for what, parts in (
+        ("certificates", chain.certificates if chain is not None else ()),
+        ("log entries", material.tlog_entries or ()),
+        ("timestamps", _timestamps(material)),
+    ):
+        if len(parts) > MAX_PARTS:
+            raise Malformed("too-large", f"a bundle holds at most {MAX_PARTS} {what}")
+    choices = (material.public_key, material.certificate, chain)
     if sum(choice is not None for choice in choices) != 1:
         raise Malformed("evidence-invalid", "the bundle names no key and no certificate, or more than one")
     return wire
+
+
+def _timestamps(material: _Material) -> Sequence[_Timestamp]:
+    stamps = material.timestamp_verification_data
+    return (stamps.rfc3161 or ()) if stamps is not None else ()
 
 
 def _hint(material: _Material) -> str | None:

@@ -2,7 +2,9 @@
 """Peer certificate to identity (signing cycle, step 1; SPIFFE X509-SVID.md §2, §4, §5).
 
 TLS has already verified chain, validity and possession of the key. What is left is to read one unambiguous name:
-exactly one URI SAN, a SPIFFE ID, in a leaf that may sign and is no CA. The common name is never read.
+exactly one URI SAN, a SPIFFE ID, in a leaf that may sign, was issued to identify clients, and is no CA. The common
+name is never read. X509-SVID.md §4.4 leaves the extended key usage out where an issuer likes; here it must be there:
+an authority that issues for many purposes must have meant this one.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def _require_leaf(extensions: x509.Extensions) -> None:
     if usage is not None and (not usage.digital_signature or usage.key_cert_sign or usage.crl_sign):
         raise _refused("the key usage of the client certificate is not that of a leaf")
     purposes = _find(extensions, x509.ExtendedKeyUsage)
-    if purposes is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
+    if purposes is None or ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
         raise _refused("the client certificate is not meant for client authentication")
 
 
@@ -67,5 +69,5 @@ def _refused(detail: str) -> Refused:
     return Refused(
         "client-identity-required",
         detail,
-        remedy="use a certificate with exactly one URI SAN, spiffe://<trust domain>/<path>",
+        remedy="use a certificate with extended key usage clientAuth and one URI SAN, spiffe://<trust domain>/<path>",
     )

@@ -147,7 +147,7 @@ class Reader:
         """The first `width` entries of a bundle; raises Malformed where the tree has fewer."""
         entries = self.leaves(n * WIDTH, n * WIDTH + width) if 0 < width <= WIDTH and n >= 0 else ()
         if len(entries) != width or not entries:
-            raise Malformed("not-found", "the ledger has no such entry bundle")
+            raise Malformed("not-found", f"the ledger holds {len(entries)} of {width} entries from leaf {n * WIDTH}")
         return encode_entries(entries)
 
     def tile_width(self, level: int, n: int) -> int:

@@ -15,7 +15,7 @@ CASES: Mapping[str, str] = {
     # Transport and identity
     "T01": "no client certificate",
     "T02": "client certificates made optional by a setting, an argument or the environment",
-    "T03": "a missing, empty or unreadable file of client authorities",
+    "T03": "a missing, empty, unreadable or public file of client authorities",
     "T04": "a certificate with the right names from another authority",
     "T05": "a leaf without the client purpose, a CA as leaf, several URI names, a wildcard",
     "T06": "an expired, early or revoked certificate; a revocation list that cannot be used",

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stack that is attacked: a real custodian with a SoftHSM key, the real listeners over mutual TLS, and callers.
 
-Two teams share one authority: `ci` owns the policies demo and independent, `other` owns the policy other.
+Two teams share one authority: `ci` owns the policy demo and those of `tests.abuse.policies`, `other` owns the policy
+other.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ from signer.formats.dsse import parse_envelope
 from signer.formats.spki import spki_pem
 from signer.ledger.leaves import Leaf, decode_leaf
 from tests import approvals
+from tests.abuse.policies import EXCUSED, INDEPENDENT, PINNED, with_keys
 from tests.authority import LiveAuthority
 from tests.integration.web_pki import Authority, Identity
+from tests.unit.evidence.private_instance import COMMIT, WORKFLOW
 from tests.waivers import KEYS
 
 START = 40.0
@@ -70,8 +73,8 @@ groups:
   - {id: sre, kind: operations, members: [kim, omar, developer]}
   - {id: hasty, kind: release, members: [guest]}
 grants:
-  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent, keyless],
-     environments: [release], repositories: ["*"]}
+  - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent, keyless, logged,
+     excused, pinned], environments: [release], repositories: ["*"]}
   - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [staged],
      environments: [release, production], repositories: ["*"]}
   - {to: "person:developer", actions: [sign, check, approve, read], policies: [staged], environments: [production],
@@ -96,48 +99,6 @@ quotas:
 for _name, _key in {**KEYS, **approvals.KEYS}.items():
     _pem = spki_pem(_key.public_key()).replace("\n", "\\n")
     ACCESS = ACCESS.replace(f'"{_name.upper()}"', f'"{_pem}"')
-
-INDEPENDENT = """\
-schema: signing-policy/v1
-metadata: {name: independent, version: 1, owner: security}
-trust:
-  keys:
-    builder: |
-%s
-    scanner: |
-%s
-  builders:
-    builder: {key: builder, id: "https://dev.invalid/builder", isolation: ephemeral, network: open, identity: workload,
-      broadAccess: false}
-  testers: {laboratory: {key: scanner}}
-rules:
-  - {id: TST-1, type: tests.passed, control: build, level: minimum, testers: [laboratory], maxFailed: 0}
-environments:
-  release: {require: [TST-1], key: release, formats: [vsa]}
-"""
-"""A policy whose tests must come from a runner that is not the builder."""
-
-KEYLESS = """\
-schema: signing-policy/v1
-metadata: {name: keyless, version: 1, owner: security}
-trust:
-  keys: {}
-  roots: {own: {trustedRoot: '%s'}}
-  identities:
-    release: {root: own, issuer: "https://token.actions.githubusercontent.com",
-      subject: "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v*", repositoryId: "632596897",
-      ownerId: "131804563"}
-  builders:
-    ci: {signer: release, id: "https://github.com/acme/shop/.github/workflows/release.yml@refs/tags/v*",
-      isolation: ephemeral, network: open, identity: workload, broadAccess: false}
-rules:
-  - {id: BLD-1, type: build.provenance, control: build, level: minimum, builders: [ci],
-     buildTypes: ["https://actions.github.io/buildtypes/workflow/v1"],
-     parameters: {allow: [workflow.ref, workflow.repository, workflow.path]}}
-environments:
-  release: {require: [BLD-1], key: release, formats: [vsa]}
-"""
-"""A policy that trusts one workflow by its certificates, and no key."""
 
 HOSTILE_ENVIRONMENT = {
     # What an attacker who sets variables would try: gunicorn reads the first, requests-like clients the others.
@@ -211,6 +172,12 @@ class Release:
     def sbom(self, *subjects: Subject, by: str = "builder") -> bytes:
         return self.by(by, attestations.sbom_statement(subjects or (self.subject,), created=self.finished))
 
+    def built_keyless(self) -> bytes:
+        """What the workflow that the policy keyless trusts says of the artifact, before anybody signs it."""
+        return attestations.provenance_statement(
+            [self.subject], finished=self.finished, builder_id=WORKFLOW, ref="refs/tags/v1.2.3", commit=COMMIT
+        )
+
     def by(self, name: str, statement: bytes) -> bytes:
         """Any bytes as a statement of one of the signers."""
         return attestations.attest(statement, self.signers[name])
@@ -261,8 +228,9 @@ class Stack:
         authority.start()
         authority.set_up()
         stack.activate("policy", named(authority.policy_bytes, "other"))
-        stack.activate("policy", independent(authority.signers))
         stack.activate("policy", named(approvals.policy_document(authority.signers), "staged"))
+        for text in (INDEPENDENT, EXCUSED, PINNED):
+            stack.activate("policy", with_keys(text, authority.signers))
         stack.serve()
         return stack
 
@@ -539,14 +507,6 @@ def signed_statement(receipt: Answer) -> dict[str, Any]:
 def named(policy: bytes, name: str) -> bytes:
     """The same policy under another name."""
     return policy.replace(b'name: "demo"', b'name: "%s"' % name.encode(), 1)
-
-
-def independent(signers: Mapping[str, ec.EllipticCurvePrivateKey]) -> bytes:
-    def block(name: str) -> str:
-        pem = spki_pem(signers[name].public_key())
-        return "\n".join(f"      {line}" for line in pem.strip().splitlines())
-
-    return (INDEPENDENT % (block("builder"), block("scanner"))).encode()
 
 
 def free_ports(count: int) -> list[int]:

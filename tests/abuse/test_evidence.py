@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,15 +21,18 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from policy.decision import Offender
 from signer.custodian.commands import Activate, Failed, NotSigned
 from signer.dev import attestations
+from signer.dev.artifact_attestations import vex_statement
+from signer.dev.attestations import BUILD_TYPE
 from signer.domain.digest import Digest
 from signer.domain.subject import Subject
 from signer.formats.dsse import IN_TOTO, encode_envelope, parse_envelope
 from signer.formats.statement import build_statement
 from signer.formats.waiver import PAYLOAD_TYPE, WaiverStatement
 from signer.ledger.leaves import Decision
-from tests.abuse.stack import KEYLESS, Release, Stack, edited, signed_statement
+from tests.abuse.policies import with_root
+from tests.abuse.stack import Release, Stack, edited, signed_statement
 from tests.unit.custodian.world import World as CustodianWorld
-from tests.unit.evidence.private_instance import COMMIT, IDENTITY, WORKFLOW, PrivateInstance, certificate
+from tests.unit.evidence.private_instance import IDENTITY, PrivateInstance, certificate
 from tests.unit.formats.keys import p256
 from tests.waivers import signed, waiver
 
@@ -302,6 +306,31 @@ def test_E11_expectations_are_exhaustive(stack: Stack, changes: dict[str, Any], 
     assert told.replace("\\", "") in found.replace("\\", "")
 
 
+BUILDERS = "https://github.com/acme/workflows/.github/workflows/build.yml"
+
+
+def built_by(release: Release, revision: str, **changes: str) -> list[bytes]:
+    """Evidence of a build by the shared workflow as it stood at a revision."""
+    return [release.provenance(builder_id=f"{BUILDERS}@{revision}", build_type=BUILD_TYPE, **changes)]
+
+
+def test_E11_a_shared_workflow_stands_at_a_commit(stack: Stack) -> None:
+    release = stack.release()
+    assert stack.ask(release, built_by(release, "5" * 40), policy="pinned").status == 200
+    # Trusted by the same policy, under a name that moves.
+    for revision in ("refs/heads/main", "v1"):
+        other = stack.release()
+        found = denied(stack, other, built_by(other, revision), "BLD-4", policy="pinned")
+        assert f'"{revision}", which can move' in found
+
+
+@pytest.mark.parametrize("path", [".github/workflows/other.yml", ".github/workflows/release.yml.yml", "release.yml"])
+def test_E11_another_workflow_of_the_repository_is_another_pipeline(stack: Stack, path: str) -> None:
+    release = stack.release()
+    found = denied(stack, release, built_by(release, "5" * 40, workflow=path), "BLD-1", policy="pinned")
+    assert f'the workflow "{path}" differs' in found
+
+
 URIS = [
     "https://evil.invalid@github.com/acme/shop",
     "https://evil.invalid\\@github.com/acme/shop",
@@ -354,36 +383,27 @@ def test_E14_a_neighbour_is_another_repository(stack: Stack, repository: str) ->
 # Certificates of an instance of our own, pinned by the policy keyless.
 
 
-@pytest.fixture(scope="module")
-def instance(running_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> PrivateInstance:
-    made = PrivateInstance(tmp_path_factory.mktemp("instance"))
-    running_stack.activate("policy", (KEYLESS % made.trusted_root()).encode())
-    return made
-
-
-def built_keyless(release: Release) -> bytes:
-    """What the trusted workflow says of the artifact, before anybody signs it."""
-    return attestations.provenance_statement(
-        [release.subject], finished=release.finished, builder_id=WORKFLOW, ref="refs/tags/v1.2.3", commit=COMMIT
-    )
-
-
 @pytest.mark.parametrize(
     ("number", "value", "told"),
     [
         pytest.param(15, "632596898", "repository id", id="the same name, registered again"),
         pytest.param(17, "131804564", "owner id", id="the same owner's name, registered again"),
         pytest.param(8, "https://token.actions.githubusercontent.com/acme", "issuer", id="another issuer"),
-        pytest.param(12, "https://github.com/acme-shop/shop", "", id="a name that joins with a hyphen"),
+        pytest.param(
+            12,
+            "https://github.com/acme-shop/shop",
+            'the certificate names "github.com/acme-shop/shop"',
+            id="a name that joins with a hyphen",
+        ),
     ],
 )
 def test_E13_names_may_be_registered_again_and_ids_may_not(
     stack: Stack, instance: PrivateInstance, number: int, value: str, told: str
 ) -> None:
     release = stack.release()
-    assert stack.ask(release, [instance.bundle(built_keyless(release))], policy="keyless").status == 200
+    assert stack.ask(release, [instance.bundle(release.built_keyless())], policy="keyless").status == 200
     other = stack.release()
-    recycled = instance.bundle(built_keyless(other), identity={**IDENTITY, number: value})
+    recycled = instance.bundle(other.built_keyless(), identity={**IDENTITY, number: value})
     assert told in denied(stack, other, [recycled], "BLD-1", policy="keyless")
 
 
@@ -399,7 +419,7 @@ def test_E13_names_may_be_registered_again_and_ids_may_not(
 )
 def test_E14_a_workflow_is_compared_whole(stack: Stack, instance: PrivateInstance, subject: str) -> None:
     release = stack.release()
-    denied(stack, release, [instance.bundle(built_keyless(release), subject=subject)], "BLD-1", policy="keyless")
+    denied(stack, release, [instance.bundle(release.built_keyless(), subject=subject)], "BLD-1", policy="keyless")
 
 
 def entry_of(release: Release) -> dict[str, Any]:
@@ -418,15 +438,50 @@ def test_E15_a_log_entry_that_no_pinned_log_vouches_for_proves_nothing(stack: St
     release, other = stack.release(), stack.release()
     cases: list[list[dict[str, Any]]] = [[entry_of(release)], [entry_of(other)], [{}], [entry_of(release)] * 40]
     for entries in cases:
-        bundle = instance.bundle(built_keyless(release), tlogEntries=entries)
+        bundle = instance.bundle(release.built_keyless(), tlogEntries=entries)
         answer = stack.ask(release, [bundle], policy="keyless")
         assert answer.status in (409, 413, 422), answer.body[:300]
         assert answer.code in ("evidence-missing", "evidence-invalid", "too-large")
     # Nor does a root or a key that the bundle brings along.
-    bundle = json.loads(instance.bundle(built_keyless(release)))
+    bundle = json.loads(instance.bundle(release.built_keyless()))
     bundle["trustedRoot"] = json.loads(instance.trusted_root())
     bundle["verificationMaterial"]["publicKey"] = {"hint": "release"}
     assert stack.ask(release, [json.dumps(bundle).encode()], policy="keyless").said == (422, "evidence-invalid")
+
+
+def test_E15_the_genuine_entry_of_another_artifact_proves_nothing(stack: Stack, vectors: Path) -> None:
+    # Real bundles under the real root: promise, proof and checkpoint of the entry all verify.
+    stack.activate("policy", with_root("logged", (vectors / "sigstore-trusted-root-public-good.json").read_text()))
+    release = stack.release()
+    good, other = (
+        json.loads(vectors.joinpath(*path).read_bytes())
+        for path in (
+            ("sigstore-conformance", "happy-path-intoto-in-dsse-v3", "bundle.sigstore.json"),
+            ("github", "sigstore-js-2.1.0-bundle.json"),
+        )
+    )
+
+    def said(bundle: dict[str, Any]) -> tuple[int, str]:
+        return stack.ask(release, [json.dumps(bundle).encode()], policy="logged").said
+
+    def with_entry(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+        bundle: dict[str, Any] = json.loads(json.dumps(good))
+        change(bundle["verificationMaterial"]["tlogEntries"][0])
+        return bundle
+
+    verified, absent = (422, "subject-mismatch"), (409, "evidence-missing")
+    assert said(good) == verified
+    theirs = other["verificationMaterial"]["tlogEntries"][0]
+    assert said({**good, "verificationMaterial": {**good["verificationMaterial"], "tlogEntries": [theirs]}}) == absent
+    # A body that names the artifact, under the promise and proof of another.
+    body = json.loads(base64.b64decode(good["verificationMaterial"]["tlogEntries"][0]["canonicalizedBody"]))
+    body["spec"]["payloadHash"]["value"] = release.subject.sha256
+    named = base64.b64encode(json.dumps(body).encode()).decode()
+    assert said(with_entry(lambda entry: entry.update(canonicalizedBody=named))) == absent
+    root = base64.b64encode(b"r" * 32).decode()
+    assert said(with_entry(lambda entry: entry["inclusionProof"].update(rootHash=root))) == absent
+    # A log that nobody pinned, whose key the bundle would name.
+    assert said(with_entry(lambda entry: entry["logId"].update(keyId=root))) == absent
 
 
 OUT_OF_TIME: dict[str, dict[str, Any]] = {
@@ -443,7 +498,7 @@ def test_E16_a_signature_outside_its_times_counts_as_absent(
     stack: Stack, instance: PrivateInstance, changes: dict[str, Any]
 ) -> None:
     release = stack.release()
-    answer = stack.ask(release, [instance.bundle(built_keyless(release), **changes)], policy="keyless")
+    answer = stack.ask(release, [instance.bundle(release.built_keyless(), **changes)], policy="keyless")
     assert answer.said == (409, "evidence-missing")
 
 
@@ -452,7 +507,18 @@ def test_E16_an_intermediate_outside_its_times_counts_as_absent(stack: Stack, in
     above = (instance.root, p256(41))
     ended = certificate("ended", key, above, instance.now - timedelta(days=20), days=10, path_length=0)
     release = stack.release()
-    answer = stack.ask(release, [instance.bundle(built_keyless(release), issuer=(ended, key))], policy="keyless")
+    answer = stack.ask(release, [instance.bundle(release.built_keyless(), issuer=(ended, key))], policy="keyless")
+    assert answer.said == (409, "evidence-missing")
+
+
+def test_E16_a_timestamp_of_another_authority_counts_as_absent(
+    stack: Stack, instance: PrivateInstance, tmp_path: Path
+) -> None:
+    # It bears the name and the issuer of the one that the root lists; the key is another.
+    other = PrivateInstance(tmp_path, now=instance.now, stamper=46)
+    release = stack.release()
+    assert other.tsa.subject == instance.tsa.subject
+    answer = stack.ask(release, [other.bundle(release.built_keyless())], policy="keyless")
     assert answer.said == (409, "evidence-missing")
 
 
@@ -483,7 +549,7 @@ def test_E18_tests_by_the_builder_are_not_independent(stack: Stack) -> None:
 
 
 def test_E19_no_word_about_a_vulnerability_turns_a_failing_scan(stack: Stack) -> None:
-    # VEX is kept and judged by no rule; only a waiver by two people is an exception.
+    # This policy listens to no author: whoever signs it, VEX is kept and changes nothing.
     release = stack.release()
     scan = release.scan(vulnerabilities=[("CVE-2026-7", "critical")])
     words = {"status": "not_affected", "justification": "vulnerable_code_not_present"}
@@ -500,6 +566,52 @@ def test_E19_no_word_about_a_vulnerability_turns_a_failing_scan(stack: Stack) ->
         for by in ("builder", "scanner"):
             evidence = [*release.evidence(scan=scan), release.by(by, statement)]
             assert "CVE-2026-7" in denied(stack, release, evidence, "VUL-1")
+
+
+def vex(release: Release, *, by: str = "source", finished: datetime | None = None, **statement: Any) -> bytes:
+    """The author's document about one vulnerability, as the policy "excused" accepts it, and with changes."""
+    document = vex_statement([release.subject], made=finished or release.finished, vulnerability="CVE-2026-7")
+    return release.by(by, edited(document, lambda value: value["predicate"]["statements"][0].update(statement)))
+
+
+NO_EXCUSE: dict[str, dict[str, Any]] = {
+    "a wildcard for the vulnerability": {"vulnerability": {"name": "CVE-2026-*"}},
+    "every vulnerability": {"vulnerability": {"name": "*"}},
+    "a vulnerability that begins alike": {"vulnerability": {"name": "CVE-2026-70"}},
+    "another product": {"products": [{"hashes": {"sha-256": "0" * 64}}]},
+    "another product by its identifier": {"products": [{"@id": f"pkg:oci/shop@sha256:{'0' * 64}"}]},
+    "another package": {"products": [{"subcomponents": [{"@id": "pkg:pypi/other@1"}]}]},
+    "every package": {"products": [{"subcomponents": [{"@id": "*"}]}]},
+    "no justification": {"justification": None},
+    "a justification of its own": {"justification": "trust_me"},
+    "still looked at": {"status": "under_investigation"},
+    "a builder who speaks for the author": {"by": "builder"},
+    "a scanner who excuses what it found": {"by": "scanner"},
+    "made tomorrow": {"finished": datetime.now(UTC) + timedelta(days=1)},
+}
+
+
+@pytest.mark.parametrize("changes", NO_EXCUSE.values(), ids=NO_EXCUSE.keys())
+def test_E19_vex_excuses_one_vulnerability_in_one_artifact_by_one_author(stack: Stack, changes: dict[str, Any]) -> None:
+    release = stack.release()
+    scan = release.scan(vulnerabilities=[("CVE-2026-7", "critical")])
+    assert "CVE-2026-7" in denied(stack, release, [scan, vex(release, **changes)], "VUL-1", policy="excused")
+    good = stack.release()
+    scan = good.scan(vulnerabilities=[("CVE-2026-7", "critical")])
+    assert stack.ask(good, [scan, vex(good)], policy="excused").status == 200
+
+
+def test_E19_a_later_word_of_the_author_cannot_be_withheld(stack: Stack) -> None:
+    release = stack.release()
+    scan, excuse = release.scan(vulnerabilities=[("CVE-2026-7", "critical")]), vex(release)
+    assert stack.ask(release, [scan, excuse], policy="excused").status == 200
+    assert stack.post("/v1/evidence", keeping(vex(release, status="affected"), policy="excused")).status == 201
+    assert "CVE-2026-7" in denied(stack, release, [scan, excuse], "VUL-1", policy="excused")
+    # What was said of another digest is no evidence about this one.
+    other = stack.release()
+    with stack.unrecorded():
+        answer = stack.ask(other, [other.scan(vulnerabilities=[("CVE-2026-7", "high")]), excuse], policy="excused")
+    assert answer.said == (422, "subject-mismatch")
 
 
 def bring(stack: Stack, statement: WaiverStatement, *by: str, data: bytes | None = None) -> tuple[int, str]:
@@ -597,8 +709,8 @@ def test_E21_a_newer_failing_result_cannot_be_withheld(stack: Stack) -> None:
     denied(stack, release, good, "TST-1")
 
 
-def keeping(*items: bytes) -> dict[str, Any]:
-    return {"policy": "demo", "evidence": [{"content": base64.b64encode(item).decode()} for item in items]}
+def keeping(*items: bytes, policy: str = "demo") -> dict[str, Any]:
+    return {"policy": policy, "evidence": [{"content": base64.b64encode(item).decode()} for item in items]}
 
 
 def test_E22_one_good_item_many_times_is_one_item(stack: Stack) -> None:

@@ -17,6 +17,7 @@ import pytest
 from signer.dev.attestations import provenance_statement, sbom_statement, scan_statement
 from signer.domain.subject import Subject
 from tests.abuse.stack import BODY_LIMIT, DOCUMENT_LIMIT, Answer, Release, Stack, edited, question
+from tests.unit.evidence.private_instance import PrivateInstance
 
 MEGABYTE = 1024 * 1024
 
@@ -104,6 +105,18 @@ def test_P02_an_index_is_a_plain_integer(stack: Stack, number: str) -> None:
     body = b'{"halt_index": %s, "signatures": ["AA=="]}' % number.encode()
     with stack.unrecorded():
         assert stack.request("POST", "/v1/resume", body, by="alice").said == (400, "malformed-request")
+
+
+def test_P02_minus_zero_is_the_zero_that_every_reader_sees(stack: Stack) -> None:
+    def resume(number: str) -> Answer:
+        body = b'{"halt_index": %s, "signatures": ["AA=="]}' % number.encode()
+        with stack.unrecorded():
+            return stack.request("POST", "/v1/resume", body, by="alice")
+
+    minus, zero = resume("-0"), resume("0")
+    assert minus.said == zero.said
+    assert minus.json["detail"] == zero.json["detail"]
+    assert resume("-0.0").said == (400, "malformed-request")
 
 
 # P03
@@ -450,19 +463,44 @@ def test_P09_more_subjects_or_evidence_than_a_request_has_are_refused(stack: Sta
         assert stack.ask(release, [b"{%d}" % number for number in range(65)]).said == (400, "malformed-request")
 
 
-def test_P09_a_chain_of_a_thousand_certificates_is_not_walked(stack: Stack) -> None:
+def certificates(count: int) -> dict[str, Any]:
+    """A chain of so many, in the shape of the older bundles."""
+    one = {"rawBytes": base64.b64encode(b"\x30\x82" + b"\xff" * 300).decode()}
+    return {"x509CertificateChain": {"certificates": [one] * count}}
+
+
+@pytest.mark.usefixtures("instance")
+@pytest.mark.parametrize(
+    "material",
+    [
+        pytest.param(certificates(1000), id="a thousand certificates"),
+        pytest.param({**certificates(1), "tlogEntries": [{}] * 1000}, id="a thousand log entries"),
+        pytest.param(
+            {**certificates(1), "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": ""}] * 1000}},
+            id="a thousand timestamps",
+        ),
+    ],
+)
+def test_P09_the_parts_of_a_bundle_are_counted_first(stack: Stack, material: dict[str, Any]) -> None:
     release = stack.release()
-    certificate = {"rawBytes": base64.b64encode(b"\x30\x82" + b"\xff" * 300).decode()}
     bundle = {
         "mediaType": "application/vnd.dev.sigstore.bundle+json;version=0.1",
-        "verificationMaterial": {"x509CertificateChain": {"certificates": [certificate] * 1000}},
-        "dsseEnvelope": json.loads(release.sbom(by="source")),
+        "verificationMaterial": material,
+        # Signed by a key that the policy trusts: what is beside it opens no door.
+        "dsseEnvelope": json.loads(release.sbom()),
     }
     begun = time.monotonic()
-    # Signed by a key that the policy knows, but for nothing about SBOMs: whatever the chain says, it opens no door.
-    answer = stack.ask(release, release.evidence(sbom=json.dumps(bundle).encode()))
-    assert answer.status in (403, 409)
+    for policy in ("demo", "keyless"):
+        with stack.unrecorded():
+            assert stack.ask(release, [json.dumps(bundle).encode()], policy=policy).said == (413, "too-large")
     assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("name", ["=#", "CN=#", "=", "\\", "+,;<>", "a" * 64])
+def test_P09_the_name_in_a_certificate_is_never_read(stack: Stack, instance: PrivateInstance, name: str) -> None:
+    release = stack.release()
+    bundle = instance.bundle(release.built_keyless(), name=name)
+    assert stack.ask(release, [bundle], policy="keyless").status == 200
 
 
 # P10

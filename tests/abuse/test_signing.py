@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -402,6 +403,32 @@ def test_S08_without_a_durable_record_no_key_is_used(stack: Stack) -> None:
     stack.wait(lambda: stack.ask(release, evidence, key="S08", may_fail=True).status == 200, what="it does not heal")
 
 
+def test_S08_a_full_disk_refuses_before_any_key_is_used(stack: Stack) -> None:
+    assert stack.authority.process is not None
+    custodian = stack.authority.process.pid
+    # It may go on writing its log; every other file that it writes soon reaches the limit.
+    limit = (stack.authority.directory / "custodian.log").stat().st_size + 256 * 1024
+    soft, hard = resource.prlimit(custodian, resource.RLIMIT_FSIZE)
+    resource.prlimit(custodian, resource.RLIMIT_FSIZE, (limit, hard))
+
+    def refused() -> bool:
+        fresh = stack.release()
+        answer = stack.ask(fresh, fresh.evidence(), may_fail=True)
+        assert answer.said in {(200, ""), (503, "ledger-unavailable")}, answer.body[:300]
+        return answer.status == 503
+
+    try:
+        stack.wait(refused, what="the disk is never full")
+        signed, size = signed_outcomes(stack), stack.size()
+        assert all(refused() for _ in range(5))
+        assert (signed_outcomes(stack), stack.size()) == (signed, size)
+        # Reading goes on.
+        assert stack.request("GET", "/v1/decisions").status == 200
+    finally:
+        resource.prlimit(custodian, resource.RLIMIT_FSIZE, (soft, hard))
+    stack.wait(lambda: not refused(), what="it does not heal")
+
+
 # S09
 
 
@@ -489,11 +516,12 @@ def test_S10_a_halt_stops_every_worker_within_a_second(stack: Stack) -> None:
     assert stack.ask(release, evidence).status == 200
 
 
-def test_S10_a_key_that_owners_retire_signs_nothing(stack: Stack) -> None:
+@pytest.mark.parametrize("status", ["retired", "compromised"])
+def test_S10_a_key_that_owners_take_back_signs_nothing(stack: Stack, status: str) -> None:
     release = stack.release()
     version = stack.authority.trust().version
     try:
-        stack.authority.publish_trust(version=version + 1, status="retired")
+        stack.authority.publish_trust(version=version + 1, status=status)
         answer = stack.ask(release, release.evidence(), may_fail=True)
         assert answer.said == (503, "key-not-trusted")
     finally:

@@ -12,15 +12,17 @@ import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.abuse.stack import Stack
-from tests.integration.web_pki import Identity
+from tests.integration.web_pki import Authority, Identity
 
 GET = b"GET /v1/decisions HTTP/1.1\r\nHost: a\r\n"
 END = b"Connection: close\r\n\r\n"
@@ -90,35 +92,69 @@ def test_T02_client_certificates_cannot_be_made_optional(stack: Stack, tmp_path:
     assert ended.returncode == 78, ended.stderr
 
 
-@pytest.mark.parametrize("content", [None, b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_T03_an_unusable_file_of_authorities_ends_the_start(
-    stack: Stack, tmp_path: Path, content: bytes | None
+PUBLIC = Path(certifi.where()).read_bytes()
+AUTHORITIES: dict[str, tuple[Callable[[Stack], bytes] | None, str]] = {
+    "missing": (None, "cannot read"),
+    "empty": (lambda _: b"", "no certificate"),
+    "torn": (lambda _: b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "do not fit together"),
+    "every public authority": (lambda _: PUBLIC, "1 to 32 may name callers"),
+    "one public authority": (lambda stack: stack.pki.pem.read_bytes() + first(PUBLIC), "issues for anybody"),
+    "a leaf": (lambda stack: stack.identities["ci"].certificate.read_bytes(), "is no authority"),
+}
+
+
+def first(pem: bytes) -> bytes:
+    """The first certificate of a file of many."""
+    end = b"-----END CERTIFICATE-----\n"
+    return pem[pem.index(b"-----BEGIN") :].partition(end)[0] + end
+
+
+@pytest.mark.parametrize(("make", "told"), AUTHORITIES.values(), ids=AUTHORITIES.keys())
+def test_T03_an_unusable_or_public_file_of_authorities_ends_the_start(
+    stack: Stack, tmp_path: Path, make: Callable[[Stack], bytes] | None, told: str
 ) -> None:
     authorities = tmp_path / "clients.pem"
-    if content is not None:
-        authorities.write_bytes(content)
+    if make is not None:
+        authorities.write_bytes(make(stack))
     ended = serve(stack, tmp_path, {"client_ca": f'"{authorities}"'})
     assert ended.returncode == 78, ended.stderr
+    assert told in ended.stderr.replace("\n", " ")
+
+
+def test_T03_public_authorities_put_in_place_while_it_runs_let_nobody_in(stack: Stack) -> None:
+    own = stack.pki.pem.read_bytes()
+    try:
+        stack.pki.pem.write_bytes(own + first(PUBLIC))
+        refused_at_the_door(stack, stack.identities["ci"])
+    finally:
+        stack.pki.pem.write_bytes(own)
+        stack.forget_connections()
+    assert stack.is_let_in(stack.identities["ci"]) == 200
 
 
 def test_T04_the_right_names_from_another_authority_are_nobody(stack: Stack) -> None:
     refused_at_the_door(stack, stack.strangers.client("ci"))
 
 
+CI = "spiffe://dev.invalid/robot/ci"
+
+
 @pytest.mark.parametrize(
-    "odd",
+    ("odd", "status"),
     [
-        pytest.param({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, id="the purpose of a server"),
-        pytest.param({"is_ca": True}, id="a CA as leaf"),
-        pytest.param({"uris": ["spiffe://dev.invalid/robot/ci", "spiffe://dev.invalid/robot/other"]}, id="two names"),
-        pytest.param({"uris": ["spiffe://dev.invalid/robot/*"]}, id="a wildcard"),
-        pytest.param({"uris": ["spiffe://dev.invalid/robot/CI/../ci"]}, id="dot segments"),
-        pytest.param({"uris": ["spiffe://DEV.invalid/robot/ci"]}, id="upper case in the trust domain"),
-        pytest.param({"uris": []}, id="a common name alone"),
+        # TLS itself knows purposes: no HTTP at all.
+        pytest.param({"usage": ExtendedKeyUsageOID.SERVER_AUTH}, None, id="the purpose of a server"),
+        pytest.param({"usage": None}, 401, id="no purpose"),
+        pytest.param({"is_ca": True}, 401, id="a CA as leaf"),
+        pytest.param({"uris": [CI, "spiffe://dev.invalid/robot/other"]}, 401, id="two names"),
+        pytest.param({"uris": ["spiffe://dev.invalid/robot/*"]}, 401, id="a wildcard"),
+        pytest.param({"uris": ["spiffe://dev.invalid/robot/CI/../ci"]}, 401, id="dot segments"),
+        pytest.param({"uris": ["spiffe://DEV.invalid/robot/ci"]}, 401, id="upper case in the trust domain"),
+        pytest.param({"uris": []}, 401, id="a common name alone"),
     ],
 )
-def test_T05_an_ambiguous_certificate_names_nobody(stack: Stack, odd: dict[str, Any]) -> None:
-    assert stack.is_let_in(stack.pki.client("odd", **{"uris": ["spiffe://dev.invalid/robot/ci"], **odd})) in (None, 401)
+def test_T05_an_ambiguous_certificate_names_nobody(stack: Stack, odd: dict[str, Any], status: int | None) -> None:
+    assert stack.is_let_in(stack.pki.client("odd", **{"uris": [CI], **odd})) == status
 
 
 def test_T06_a_certificate_outside_its_time_is_refused(stack: Stack) -> None:
@@ -128,7 +164,7 @@ def test_T06_a_certificate_outside_its_time_is_refused(stack: Stack) -> None:
     refused_at_the_door(stack, stack.pki.client("early", uris=uris, begins=day, ends=2 * day))
 
 
-def test_T06_a_revoked_certificate_is_refused_and_so_is_everybody_without_a_list(stack: Stack) -> None:
+def test_T06_a_revoked_certificate_is_refused_and_so_is_everybody_without_a_list(stack: Stack, tmp_path: Path) -> None:
     stolen = stack.pki.client("stolen", uris=["spiffe://dev.invalid/robot/ci"])
     assert stack.is_let_in(stolen) == 200
     try:
@@ -146,6 +182,13 @@ def test_T06_a_revoked_certificate_is_refused_and_so_is_everybody_without_a_list
             stack.crl.write_bytes(good)
         stack.pki.revoke(stack.crl, ends=timedelta(days=-1))
         refused_at_the_door(stack, stack.identities["ci"])
+        # Nor does a list of another authority, nor one that claims this authority's name.
+        for name in ("theirs", "ours"):
+            folder = tmp_path / name
+            folder.mkdir()
+            Authority(folder, name).revoke(stack.crl)
+            refused_at_the_door(stack, stolen)
+            refused_at_the_door(stack, stack.identities["ci"])
     finally:
         stack.pki.revoke(stack.crl)
         stack.forget_connections()

@@ -19,6 +19,7 @@ from typing import Any
 from gunicorn.http.errors import NoMoreData
 
 from signer.errors import Misconfigured
+from signer.identity.authorities import load_authorities
 
 REQUEST_SECONDS = 30.0
 """A request's head and body arrive within this time, however its bytes are dealt out."""
@@ -123,10 +124,8 @@ def build_context(tls: ServerTls) -> ssl.SSLContext:
     context.num_tickets = 0
     context.sslsocket_class = BoundedSocket
     if tls.client_ca is not None:
-        context.load_verify_locations(cafile=tls.client_ca)
+        load_authorities(context, tls.client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
-        if not context.get_ca_certs():
-            raise ssl.SSLError(f"{tls.client_ca} holds no authority certificate")
         if tls.crl is not None:
             context.load_verify_locations(cafile=tls.crl)
             if context.cert_store_stats()["crl"] == 0:
@@ -150,6 +149,6 @@ def check_tls(tls: ServerTls) -> None:
     except OSError as fault:
         raise Misconfigured(
             "tls-files",
-            f"the TLS files do not fit together: {str(fault)[:200]}",
-            remedy="certificate and key belong together; client_ca and crl are PEM and not empty",
+            f"the TLS files do not fit together: {str(fault)[:400]}",
+            remedy="certificate and key belong together; client_ca holds your own CAs alone; crl is PEM and not empty",
         ) from None

@@ -58,6 +58,8 @@ class PrivateInstance:
 
     folder: Path
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stamper: int = 42
+    """Which key stamps times."""
 
     @cached_property
     def root(self) -> x509.Certificate:
@@ -66,7 +68,7 @@ class PrivateInstance:
     @cached_property
     def tsa(self) -> x509.Certificate:
         return certificate(
-            "tsa", p256(42), (self.root, p256(41)), self.now - timedelta(days=30), days=200, usage="timestamp"
+            "tsa", p256(self.stamper), (self.root, p256(41)), self.now - timedelta(days=30), days=200, usage="timestamp"
         )
 
     def trusted_root(self, **changes: Any) -> str:
@@ -104,12 +106,13 @@ class PrivateInstance:
         issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
         usage: str = "code",
         stamped: bytes | None = None,
+        name: str = "",
         **changes: Any,
     ) -> bytes:
-        """A bundle with a certificate and one timestamp; `stamped` is what the timestamp is over."""
+        """A bundle with a certificate for `name` and one timestamp; `stamped` is what the timestamp is over."""
         key = p256(43)
         leaf = certificate(
-            "",
+            name,
             key,
             issuer or (self.root, p256(41)),
             self.now + issued,
@@ -135,7 +138,7 @@ class PrivateInstance:
         """The authority's response, DER."""
         folder = self.folder
         (folder / "tsa.pem").write_bytes(self.tsa.public_bytes(Encoding.PEM))
-        key = p256(42).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        key = p256(self.stamper).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "tsa.key").write_bytes(key)
         (folder / "serial").write_text("01\n")
         (folder / "settings").write_text(TSA_SETTINGS.format(folder=folder))
@@ -169,7 +172,7 @@ def certificate(
         .subject_name(own_name)
         .issuer_name(own_name if above is None else above.subject)
         .public_key(key.public_key())
-        .serial_number(int.from_bytes(f"{name or 'leaf'}".encode()))
+        .serial_number(int.from_bytes(f"{name or 'leaf'}".encode()[:16]))
         .not_valid_before(start)
         .not_valid_after(start + (timedelta(days=days) or timedelta(minutes=10)))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=path_length), critical=True)
@@ -199,7 +202,7 @@ def certificate(
         named = x509.SubjectAlternativeName(
             [x509.UniformResourceIdentifier(subject) if workload else x509.RFC822Name(subject)]
         )
-        builder = builder.add_extension(named, critical=True)
+        builder = builder.add_extension(named, critical=not name)
     for number, value in (identity or {}).items():
         oid = x509.ObjectIdentifier(f"{ARC}{number}")
         builder = builder.add_extension(x509.UnrecognizedExtension(oid, encode_der(value)), critical=False)

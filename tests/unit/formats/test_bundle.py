@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from signer.errors import Malformed
-from signer.formats.bundle import MEDIA_TYPE, MEDIA_TYPES, build_bundle, parse_bundle
+from signer.formats.bundle import MAX_PARTS, MEDIA_TYPE, MEDIA_TYPES, build_bundle, parse_bundle
 from signer.formats.dsse import IN_TOTO
 
 
@@ -76,3 +76,24 @@ def test_refuses(changes: dict[str, Any]) -> None:
     with pytest.raises(Malformed) as refused:
         parse_bundle(changed(**changes))
     assert refused.value.code == "evidence-invalid"
+
+
+def crowded(count: int) -> list[dict[str, Any]]:
+    return [
+        {"x509CertificateChain": {"certificates": [{"rawBytes": "MA=="}] * count}},
+        {"certificate": {"rawBytes": "MA=="}, "tlogEntries": [{}] * count},
+        {
+            "certificate": {"rawBytes": "MA=="},
+            "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "MA=="}] * count},
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("few", "many"), [*zip(crowded(MAX_PARTS), crowded(MAX_PARTS + 1), strict=True)], ids=["chain", "entries", "stamps"]
+)
+def test_parts_are_counted(few: dict[str, Any], many: dict[str, Any]) -> None:
+    assert parse_bundle(changed(verificationMaterial=few)).certificate == b"0"
+    with pytest.raises(Malformed) as refused:
+        parse_bundle(changed(verificationMaterial=many))
+    assert refused.value.code == "too-large"

@@ -39,7 +39,11 @@ def usage(**changes: bool) -> x509.KeyUsage:
 
 
 def certificate(
-    *uris: str, names: tuple[Any, ...] = (), extensions: tuple[Any, ...] = (), common_name: str = "ci"
+    *uris: str,
+    names: tuple[Any, ...] = (),
+    extensions: tuple[Any, ...] = (),
+    common_name: str = "ci",
+    purpose: x509.ExtendedKeyUsage | None = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]),  # noqa: B008 - a constant
 ) -> bytes:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = (
@@ -54,21 +58,20 @@ def certificate(
     sans = [x509.UniformResourceIdentifier(uri) for uri in uris] + list(names)
     if sans:
         builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
-    for extension in extensions:
+    for extension in (*extensions, *(() if purpose is None else (purpose,))):
         builder = builder.add_extension(extension, critical=True)
     return builder.sign(p256(), hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-CLIENT = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+ANY = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
 BOTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
 SERVER = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 LEAF = x509.BasicConstraints(ca=False, path_length=None)
 CA = x509.BasicConstraints(ca=True, path_length=None)
 
 ACCEPTED = [
-    pytest.param(certificate(CI), id="a bare certificate"),
-    pytest.param(certificate(CI, extensions=(LEAF, usage(), BOTH)), id="an X509-SVID"),
-    pytest.param(certificate(CI, extensions=(CLIENT,)), id="client authentication alone"),
+    pytest.param(certificate(CI), id="client authentication and nothing else"),
+    pytest.param(certificate(CI, extensions=(LEAF, usage()), purpose=BOTH), id="an X509-SVID"),
     pytest.param(certificate(CI, names=(x509.DNSName("evil.example"),)), id="other names are ignored"),
     pytest.param(certificate(CI, common_name="root"), id="the common name is never read"),
 ]
@@ -86,7 +89,9 @@ REFUSED = [
     pytest.param(certificate(CI, extensions=(usage(key_cert_sign=True),)), id="T05 a key that signs certificates"),
     pytest.param(certificate(CI, extensions=(usage(crl_sign=True),)), id="T05 a key that signs revocation lists"),
     pytest.param(certificate(CI, extensions=(usage(digital_signature=False),)), id="a key that may not sign"),
-    pytest.param(certificate(CI, extensions=(SERVER,)), id="T05 no client authentication"),
+    pytest.param(certificate(CI, purpose=SERVER), id="T05 the purpose of a server"),
+    pytest.param(certificate(CI, purpose=None), id="T05 no purpose"),
+    pytest.param(certificate(CI, purpose=ANY), id="T05 any purpose"),
     pytest.param(certificate(CI)[:-1], id="cut off"),
     pytest.param(certificate(CI).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03", 1), id="an unknown version"),
     pytest.param(certificate(CI) + b"\x00", id="a trailing byte"),
@@ -136,7 +141,7 @@ def test_spiffe_ids(text: str, accepted: bool) -> None:
     assert is_spiffe_id(text) is accepted
 
 
-GOOD = certificate(CI, extensions=(LEAF, usage(), BOTH))
+GOOD = certificate(CI, extensions=(LEAF, usage()), purpose=BOTH)
 
 
 ODD_SERIAL = pytest.mark.filterwarnings("ignore:Parsed a serial number")
