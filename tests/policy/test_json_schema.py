@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from docs.pages.schemas import access_schema
-from policy.document import load_document, parse_policy
+from policy.document import load_document, parse_policy, read_policy
 from policy.json_schema import policy_schema
 from policy.library import Level, Stages, render
 from policy.rules import RULES
@@ -71,19 +71,44 @@ def test_both_refuse_what_no_reader_knows(path: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", [*RULES.values()], ids=[*RULES])
-def test_both_refuse_a_rule_without_one_of_its_keys(kind: Any) -> None:
-    rule = load_document(kind.example.encode())
-    for name in (
-        "id",
-        "type",
-        "control",
-        "level",
-        *(each.name.split(".")[0] for each in kind.parameters if each.required),
-    ):
-        less = {**document(), "rules": [{key: item for key, item in rule.items() if key != name}]}
-        with pytest.raises(PolicyError):
-            parse_policy(encode(less))
-        assert faults(POLICY, less), name
+def test_both_refuse_or_both_take_a_rule_without_one_of_its_keys(kind: Any) -> None:
+    rule = {**load_document(kind.example.encode()), "id": "ONE-1", "level": "minimum"}
+    read_policy(added(rule), digest="0" * 64)
+    refused = set()
+    for name in rule:
+        less = added({key: item for key, item in rule.items() if key != name})
+        try:
+            read_policy(less, digest="0" * 64)
+        except PolicyError:
+            refused.add(name)
+        assert bool(faults(POLICY, less)) == (name in refused - {TOGETHER.get(kind.code)}), name
+    assert refused >= {"id", "type", "control", "level"}
+
+
+TOGETHER = {"sbom.licences": "deny"}
+"""A key that only the reader demands, where another one that is absent as well could stand for it."""
+
+
+def added(rule: Any) -> Any:
+    """The document with one rule more, and what that rule may refer to."""
+    rules = document()["rules"]
+    release = {"require": ["*"], "key": "release", "formats": ["vsa"]}
+    staging = {"require": [rules[0]["id"]], "key": "staging", "formats": ["vsa"]}
+    value = {**document(), "rules": [*rules, rule], "environments": {"release": release, "staging": staging}}
+    # Whom the example of artifact.signature names.
+    value["trust"]["signers"] = {"release": {"key": "builder"}}
+    return value
+
+
+@pytest.mark.parametrize("kind", [*RULES.values()], ids=[*RULES])
+def test_the_schema_of_a_rule_type_names_its_parameters(kind: Any) -> None:
+    (rule,) = [each for each in policy_schema()["properties"]["rules"]["items"]["oneOf"] if each["title"] == kind.code]
+    own = {each.name.split(".")[0] for each in kind.parameters}
+    assert set(rule["properties"]) == {"id", "type", "control", "level", "mode", "effectiveOn", "waivable"} | own
+    assert set(rule["required"]) >= {each.name for each in kind.parameters if each.required and "." not in each.name}
+    assert rule["properties"]["type"] == {"const": kind.code}
+    nested = [each.name.split(".") for each in kind.parameters if "." in each.name]
+    assert all(inner in rule["properties"][outer]["properties"] for outer, inner in nested)
 
 
 def test_an_access_document_fits_and_an_unknown_key_does_not() -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from policy.document import load_document, read_policy
 from policy.patterns import compiled, matches
+from policy.rule import RuleType
 from policy.rules import RULES
 from policy.rules.source.reviews import SOURCE_LEVELS
 from policy.sense import Direction, Kind, Sense, covers_name, covers_pattern, steps
 from policy.weakened import weakened
+from tests.policy.factory import document
 
 ACCEPTS = Sense(kind=Kind.ACCEPTS)
 LATEST = Sense(kind=Kind.ACCEPTS, latest=True)
@@ -160,3 +163,33 @@ def test_the_expression_for_people_means_the_same_as_the_judge(pattern: str, tex
 def test_a_pattern_that_covers_another_matches_all_that_it_matches(wide: str, narrow: str, text: str) -> None:
     if covers_pattern(wide, narrow) and matches(narrow, text):
         assert matches(wide, text)
+
+
+def read(kind: RuleType[Any], **changes: Any) -> Any:
+    """What the example of a rule type demands, with changes; None takes a parameter out."""
+    rule = {**load_document(kind.example.encode()), "level": "minimum", **changes}
+    value = {**document(), "rules": [{name: item for name, item in rule.items() if item is not None}]}
+    value["environments"] = {"release": {"require": ["*"], "key": "release", "formats": ["vsa"]}}
+    return read_policy(value, digest="0" * 64).environments["release"].rules[0].parameters
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "absent"),
+    [
+        (kind.code, parameter.name, parameter.sense.absent)
+        for kind in RULES.values()
+        for parameter in kind.parameters
+        if parameter.sense is not None and parameter.sense.kind in (Kind.ALLOWS, Kind.INSISTS)
+    ],
+)
+def test_a_flag_that_is_absent_reads_as_its_sense_says(code: str, name: str, absent: bool) -> None:
+    kind = RULES[code]
+    assert read(kind, **{name: None}) == read(kind, **{name: absent})
+    assert read(kind, **{name: None}) != read(kind, **{name: not absent})
+
+
+def test_what_the_policy_itself_states_is_never_weakened() -> None:
+    # No evidence can tell a smaller demand on the builder's class from the written one.
+    senses = {each.name: each.sense for each in RULES["build.isolation"].parameters if each.sense is not None}
+    assert list(weakened(senses["atLeast"], "ephemeral", required=True)) == [("becomes hardened", "hardened")]
+    assert list(weakened(senses["broadAccess"], False, required=False)) == []

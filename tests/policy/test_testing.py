@@ -149,6 +149,20 @@ def test_a_good_fixture_is_allowed() -> None:
     assert found.failed == ()
 
 
+def test_what_is_trusted_is_weakened_one_by_one() -> None:
+    found = [f"{each.rule}: {each.what}" for each in report(GOOD).mutants]
+    assert [each for each in found if each.startswith(("trust.", "defaults"))] == [
+        "trust.builders.ci: id differs",
+        "trust.builders.ci: isolation becomes dedicated",
+        "trust.builders.shared-ci: id differs",
+        "trust.collectors.forge: verifier differs",
+        "trust.scanners.grype: maxDatabaseAge is deleted",
+        "trust.scanners.grype: maxDatabaseAge doubles",
+        "defaults: maxEvidenceAge doubles",
+        "defaults: clockSkew doubles",
+    ]
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "another verdict": ({"expect": "deny"}, "expected deny, got allow"),
     "a rule that passes": ({"expect": "deny", "rules": {"VUL-1": "fail"}}, "expected VUL-1 to end as fail, got pass"),

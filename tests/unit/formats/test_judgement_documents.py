@@ -16,7 +16,7 @@ from signer.domain.subject import Subject
 from signer.errors import Malformed
 from signer.formats.decision import decision_document, subjects_document
 from signer.formats.facts import decode_facts, encode_facts
-from signer.formats.findings import decode_decision, decode_findings, encode_findings
+from signer.formats.findings import decode_decision, decode_findings, encode_findings, finding_objects
 
 NOW = datetime(2026, 11, 23, 10, 0, 0, 1, UTC)
 
@@ -321,3 +321,17 @@ def test_the_subjects_document() -> None:
     assert subjects_document(subjects) == (
         b'{"subjects":[{"digest":{"sha256":"' + b"a" * 64 + b'","sha512":"' + b"b" * 128 + b'"},"name":"shop"}]}'
     )
+
+
+def test_a_finding_leaves_out_what_says_nothing_and_keeps_what_does() -> None:
+    plain = Finding(
+        rule="VUL-1", type="vulns.threshold", level="better", control="artifact", outcome=Outcome.FAIL, title="t",
+        required="r", found="f", evidence=(), bound="subject", remedy="m", subjects=(0,),
+    )  # fmt: skip
+    use = WaiverUse(digest="w" * 64, requested_by="a", approved_by="b", expires=NOW, use=1, max_uses=2)
+    said = replace(plain, would=Outcome.FAIL, offenders=(Offender(id="CVE-1"),), waived_by=(use,))
+    short, long = finding_objects((plain, said))
+    assert {"would", "offenders", "waived_by"}.isdisjoint(short)
+    assert long["would"] == "fail"
+    assert long["offenders"][0]["id"] == "CVE-1"
+    assert long["waived_by"][0]["digest"] == "w" * 64
