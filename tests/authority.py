@@ -382,7 +382,7 @@ class LiveAuthority:
 
     def evidence(self, *subjects: Subject) -> tuple[bytes, ...]:
         """Attestations under which the demo policy allows these subjects."""
-        return demo_evidence(self.signers, *subjects)
+        return demo_evidence(self.signers, *subjects, now=datetime.now(UTC))
 
     def judge(self, evidence: Sequence[bytes], *subjects: Subject, principal: str = ROBOT) -> Judge:
         """The command's content, gathered as web does."""
@@ -408,11 +408,14 @@ class GatherReader(Protocol):
 
 
 def demo_evidence(
-    signers: Mapping[str, ec.EllipticCurvePrivateKey], *subjects: Subject, triggered_by: str | None = None
+    signers: Mapping[str, ec.EllipticCurvePrivateKey],
+    *subjects: Subject,
+    now: datetime,
+    triggered_by: str | None = None,
 ) -> tuple[bytes, ...]:
     """Attestations under which the demo policy allows these subjects."""
     about = subjects or (SUBJECT,)
-    finished = datetime.now(UTC) - timedelta(minutes=5)
+    finished = now - timedelta(minutes=5)
     builder, scanner, source = signers["builder"], signers["scanner"], signers["source"]
     return (
         attestations.attest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -48,7 +48,7 @@ def world() -> World:
 def vulnerable(world: World, *names: str, about: Subject = SUBJECT) -> tuple[bytes, ...]:
     """Good evidence, but for a scan that found these."""
     good = world.evidence(about)
-    finished = datetime.now(UTC) - timedelta(minutes=5)
+    finished = NOW - timedelta(minutes=5)
     found = [(name, "HIGH") for name in names or (CVE,)]
     scan = attest(scan_statement((about,), finished=finished, vulnerabilities=found), world.signers["scanner"])
     return (*good[:3], scan, *good[4:])

@@ -705,7 +705,8 @@ class World:
     # Commands
 
     def evidence(self, *subjects: Subject, triggered_by: str | None = None) -> tuple[bytes, ...]:
-        return demo_evidence(self.signers, *subjects, triggered_by=triggered_by)
+        # Of the time at which the world began: a run of the tests may last longer than evidence stays believable.
+        return demo_evidence(self.signers, *subjects, now=NOW, triggered_by=triggered_by)
 
     def judge(self, evidence: Sequence[bytes], *subjects: Subject, principal: str = "robot:ci") -> Judge:
         return gather(self.ledger, evidence, *subjects, principal=principal)
