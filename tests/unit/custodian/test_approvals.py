@@ -44,7 +44,7 @@ from tests.approvals import (
     statement,
 )
 from tests.authority import SUBJECT, demo_evidence
-from tests.unit.custodian.world import World, idempotency
+from tests.unit.custodian.world import NOW, World, idempotency
 
 
 class Stage(World):
@@ -52,7 +52,7 @@ class Stage(World):
 
     def __init__(self, *, rule: str = APPROVAL) -> None:
         super().__init__()
-        self.pipeline = demo_evidence(self.signers, triggered_by=AUTHOR)
+        self.pipeline = demo_evidence(self.signers, now=NOW, triggered_by=AUTHOR)
         assert isinstance(self.ask(self.activation("policy", 2, policy_document(self.signers, rule=rule))), Done)
         assert isinstance(self.ask(self.activation("access", 2, access_document())), Done)
 
@@ -164,7 +164,7 @@ def test_judged_again_to_the_same_it_is_the_same_hold_without_a_leaf(world: Stag
 def test_evidence_that_decides_nothing_voids_no_approval_and_is_kept(world: Stage) -> None:
     held = hold(world)
     approve(world, held, "lee")
-    junk = demo_evidence({**world.signers, "builder": world.signers["scanner"]}, triggered_by=AUTHOR)[:1]
+    junk = demo_evidence({**world.signers, "builder": world.signers["scanner"]}, now=NOW, triggered_by=AUTHOR)[:1]
     before = len(world.ledger.kept())
     reply = world.ask(promote(world, more=junk))
     assert isinstance(reply, NotSigned)
@@ -175,7 +175,7 @@ def test_evidence_that_decides_nothing_voids_no_approval_and_is_kept(world: Stag
 
 
 def newer_scan(world: Stage) -> tuple[bytes, ...]:
-    return (demo_evidence(world.signers)[3],)
+    return (demo_evidence(world.signers, now=NOW)[3],)
 
 
 def test_evidence_that_decides_makes_another_hold_and_the_approvals_lapse(world: Stage) -> None:
