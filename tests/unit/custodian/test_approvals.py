@@ -175,7 +175,7 @@ def test_evidence_that_decides_nothing_voids_no_approval_and_is_kept(world: Stag
 
 
 def newer_scan(world: Stage) -> tuple[bytes, ...]:
-    return (demo_evidence(world.signers, now=NOW)[3],)
+    return (demo_evidence(world.signers, now=NOW + timedelta(seconds=1))[3],)
 
 
 def test_evidence_that_decides_makes_another_hold_and_the_approvals_lapse(world: Stage) -> None:
