@@ -382,7 +382,7 @@ class LiveAuthority:
 
     def evidence(self, *subjects: Subject) -> tuple[bytes, ...]:
         """Attestations under which the demo policy allows these subjects."""
-        return demo_evidence(self.signers, *subjects, now=datetime.now(UTC))
+        return demo_evidence(self.signers, *subjects)
 
     def judge(self, evidence: Sequence[bytes], *subjects: Subject, principal: str = ROBOT) -> Judge:
         """The command's content, gathered as web does."""
@@ -410,12 +410,12 @@ class GatherReader(Protocol):
 def demo_evidence(
     signers: Mapping[str, ec.EllipticCurvePrivateKey],
     *subjects: Subject,
-    now: datetime,
+    now: datetime | None = None,
     triggered_by: str | None = None,
 ) -> tuple[bytes, ...]:
-    """Attestations under which the demo policy allows these subjects."""
+    """Attestations under which the demo policy allows these subjects; of this moment, where no other is given."""
     about = subjects or (SUBJECT,)
-    finished = now - timedelta(minutes=5)
+    finished = (now or datetime.now(UTC)) - timedelta(minutes=5)
     builder, scanner, source = signers["builder"], signers["scanner"], signers["source"]
     return (
         attestations.attest(
