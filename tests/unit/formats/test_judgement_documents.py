@@ -327,7 +327,7 @@ def test_the_subjects_document() -> None:
 def test_a_finding_leaves_out_what_says_nothing_and_keeps_what_does() -> None:
     said: dict[str, Any] = {
         "rule": "VUL-1", "type": "vulns.threshold", "level": "better", "control": "artifact", "outcome": Outcome.FAIL,
-        "title": "t", "required": "r", "found": "f", "evidence": (), "bound": "subject", "remedy": "m", "subjects": (0,),
+        "title": "t", "required": "r", "found": "f", "evidence": (), "bound": "subject", "remedy": "", "subjects": (0,),
     }  # fmt: skip
     use = WaiverUse(digest="w" * 64, requested_by="a", approved_by="b", expires=NOW, use=1, max_uses=2)
     more = Finding(**said, would=Outcome.FAIL, offenders=(Offender(id="CVE-1"),), waived_by=(use,))
