@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from bench import capacity, judging
+from bench import capacity, judging, packs
 from bench.bodies import ACCESS, Workshop
 from bench.pipeline import KINDS, Round, authority, cores, load
 from bench.reference import Reference, measure, median, reference_parts
@@ -60,6 +60,8 @@ def main(arguments: Sequence[str]) -> None:
     judging.report()
     print()
     capacity.report()
+    print("\nAn evidence pack of 50 attestations and 20 MB of logs")
+    print("\n".join(packs.measure()))
 
 
 def report(reference: Reference, results: dict[str, list[Round]]) -> None:

@@ -54,6 +54,7 @@ ROOMS: Mapping[str, str] = {
     "signer.ledger.approval_leaves": "signer.ledger.base_leaf",
     # what is known of one digest, and the pack of it
     "signer.releases": f"{FLOOR} signer.formats signer.tlog {JUDGE} signer.releases signer.ledger.leaves"
+    " signer.ledger.approval_leaves"
     " signer.ledger.rows signer.ledger.documents msgspec",
     "signer.pack": f"{FLOOR} signer.formats {JUDGE} signer.identity signer.releases signer.pack signer.ledger.leaves"
     " signer.ledger.approval_leaves signer.ledger.documents cryptography",
@@ -80,6 +81,8 @@ ROOMS: Mapping[str, str] = {
     "signer.verify.pack": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.ledger.leaves signer.releases signer.pack"
     " signer.verify cryptography",
     "signer.verify.pack_files": f"{FLOOR} signer.formats signer.releases signer.pack",
+    "signer.verify.pack_approvals": f"{FLOOR} signer.formats signer.identity signer.ledger.leaves signer.releases"
+    " signer.ledger.approval_leaves signer.verify.pack_facts",
     "signer.verify.pack_facts": f"{FLOOR} signer.formats {JUDGE} signer.identity signer.evidence signer.ledger.leaves"
     " signer.ledger.documents signer.releases",
     "signer.publisher": f"{FLOOR} {MATHS} signer.verify signer.publisher",

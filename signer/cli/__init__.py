@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "gate": ("signer.cli.gate:gate", "Verify before a deployment, and record what was verified."),
         "deployment": ("signer.cli.deployment:deployment", "Record and list what reached which environment."),
         "revoke": ("signer.cli.revoke:revoke", "Take back what was signed for a digest."),
+        "release": ("signer.cli.release:release", "Show what is known of a digest."),
+        "findings": ("signer.cli.release:findings", "List what an auditor would find, over the whole ledger."),
         "pack": ("signer.cli.pack:pack", "Export the evidence pack of a release, and verify one offline."),
         "evidence": ("signer.cli.evidence:evidence", "Make evidence, keep it at the authority, or fetch it."),
         "decision": ("signer.cli.decision:decision", "List and show recorded decisions."),

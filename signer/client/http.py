@@ -147,6 +147,14 @@ class Client:
         body = revocation_request(reason=reason, revocation=revocation)
         return _object(self._post(f"/v1/approvals/{_segment(digest)}/revoke", body))
 
+    def release(self, digest: str) -> dict[str, Any]:
+        """GET /v1/releases/{digest}: where it stands."""
+        return _object(self._get(f"/v1/releases/{_segment(digest)}"))
+
+    def findings(self, filters: Mapping[str, str]) -> dict[str, Any]:
+        """GET /v1/findings: a page of them."""
+        return _object(self._get("/v1/findings" + (f"?{urlencode(filters)}" if filters else "")))
+
     def pack(self, digest: str, sink: Callable[[bytes], None], *, size: int | None = None) -> Mapping[str, str]:
         """GET /v1/releases/{digest}/pack: the archive, piece by piece into `sink`; the answer's headers."""
         query = "" if size is None else f"?size={size}"

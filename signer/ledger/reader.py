@@ -253,6 +253,12 @@ class Reader:
         row = self._one(self._queries.activation_leaf, digest)
         return None if row is None else row[0]
 
+    def access_leaves(self) -> tuple[int, ...]:
+        """The leaves that put access documents in force, oldest first."""
+        activation = tables.activation.c
+        query = select(activation.leaf).where(activation.document == "access").order_by(activation.leaf)
+        return tuple(row[0] for row in self._rows(query))
+
     def trust_leaf(self, before: int) -> int | None:
         """The leaf of the trust file that was in force in the tree of this size."""
         row = self._one(self._queries.trust_leaf, before)

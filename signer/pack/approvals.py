@@ -12,7 +12,7 @@ from signer.formats.approval import parse_approval
 from signer.identity.access import parse_access
 from signer.ledger.approval_leaves import ApprovalLeaf, ApprovalRevocationLeaf
 from signer.ledger.leaves import Decision
-from signer.pack.summary import inert
+from signer.pack.text import inert
 from signer.releases.contents import Contents
 
 SECURITY = "security"

@@ -10,19 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from policy.facts import ReviewRecord
 from signer.formats.facts import decode_facts
-from signer.formats.shape import one_line
+from signer.pack.text import inert
 from signer.releases.contents import Contents
 from signer.releases.findings import find
 from signer.releases.posture import postures, status_of
-
-_MARKUP = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]()#!|~"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"})
-LONGEST = 300
-
-
-def inert(text: str) -> str:
-    """`text` as one line that no Markdown reader takes for markup."""
-    shown = one_line(text[:LONGEST]) + ("…" if len(text) > LONGEST else "")
-    return shown.translate(_MARKUP)
 
 
 def render_summary(contents: Contents, missing: Sequence[tuple[str, str]]) -> bytes:

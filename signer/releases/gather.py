@@ -146,8 +146,11 @@ def _around(source: Source, decisions: Sequence[DecisionRow]) -> Iterator[int]:
     ledger = source.ledger
     waivers = {row.digest: row for row in ledger.waivers()} if decisions else {}
     events = ledger.keys()
+    access = ledger.access_leaves() if decisions else ()
     for row in decisions:
         yield row.leaf
+        if row.verdict == "hold":
+            yield from _said(source, row.leaf, access)
         decision = decode_leaf(ledger.leaf(row.leaf))
         assert isinstance(decision, Decision)
         for digest in (row.policy.digest, row.access):
@@ -159,7 +162,6 @@ def _around(source: Source, decisions: Sequence[DecisionRow]) -> Iterator[int]:
             end = waivers[digest].end
             if end is not None:
                 yield end.leaf
-        yield from _said(source, row.leaf)
         outcome = ledger.outcome(row.leaf)
         if outcome is not None:
             yield outcome.leaf
@@ -167,12 +169,13 @@ def _around(source: Source, decisions: Sequence[DecisionRow]) -> Iterator[int]:
             yield from (event.leaf for event in events if event.kid in used)
 
 
-def _said(source: Source, decision: int) -> Iterator[int]:
-    """The leaves of what people said of a hold, and took back."""
-    for each in source.ledger.approvals_of(decision):
-        yield each.leaf
-        if each.revocation is not None:
-            yield each.revocation.leaf
+def _said(source: Source, hold: int, access: Sequence[int]) -> Iterator[int]:
+    """What people said of a hold, each with the access document that registered their keys then."""
+    for said in source.ledger.approvals_of(hold):
+        yield said.leaf
+        yield from [index for index in access if index < said.leaf][-1:]
+        if said.revocation is not None:
+            yield said.revocation.leaf
 
 
 def _packed(held: IndexedEvidence) -> PackedEvidence:

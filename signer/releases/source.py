@@ -67,7 +67,10 @@ class Ledger(Protocol):
         """Every recorded waiver."""
 
     def approvals_of(self, hold: int) -> tuple[ApprovalRow, ...]:
-        """What people said of the hold at a leaf, oldest first."""
+        """What people said of a hold, oldest first."""
+
+    def access_leaves(self) -> tuple[int, ...]:
+        """The leaves that put access documents in force, oldest first."""
 
     def keys(self) -> tuple[KeyRow, ...]:
         """Every key event, oldest first."""

@@ -30,6 +30,7 @@ from signer.tlog.merkle import leaf_hash
 from signer.tlog.proof import verify_proof
 from signer.verify.bundle import Expectation, verify_bundle
 from signer.verify.checks import Check, Checklist
+from signer.verify.pack_approvals import verify_approvals
 from signer.verify.pack_facts import Renaming, rederive
 from signer.verify.pack_files import MAX_FILE, PackedRelease, PackFiles
 from signer.verify.replay import verify_replay
@@ -264,7 +265,7 @@ def _signature(contents: Contents, leaf: Decision, entry: SignatureEntry, trust:
 
 def _judgements(contents: Contents, checks: Checklist) -> None:
     renaming = Renaming()
-    with checks.check("facts follow from the evidence", code="facts-differ") as check:
+    with checks.check("facts follow from the evidence, approvals are signed", code="facts-differ") as check:
         count = 0
         for index, leaf in contents.decisions():
             subjects = tuple(
@@ -281,7 +282,8 @@ def _judgements(contents: Contents, checks: Checklist) -> None:
                 subjects=subjects,
                 renaming=renaming,
             )
-        check.found = f"{count} facts, {renaming.require()} persons"
+        approvals = verify_approvals(contents, renaming=renaming)
+        check.found = f"{count} facts, {approvals} approvals, {renaming.require()} persons"
     with checks.check("every verdict follows from policy and facts", code="replay-mismatch") as check:
         for index, leaf in contents.decisions():
             verify_replay(

@@ -67,11 +67,13 @@ class PackFiles:
         """Find what stands inside files by its digest as well: envelopes on lines, statements in waivers."""
         for path in list(self.members):
             if path.endswith(".jsonl"):
-                for line in self.bytes_of(path).splitlines():
+                for line in self.bytes_of(path).split(b"\n"):
                     self.add(sha256_hex(line), partial(bytes, line))
-            elif path.startswith(f"{INDEX}waivers/"):
-                payload = parse_envelope(self.bytes_of(path), limit=MAX_ENVELOPE).payload
-                self.add(sha256_hex(payload), partial(bytes, payload))
+            elif path.startswith((f"{INDEX}waivers/", f"{INDEX}approvals/")):
+                data = self.bytes_of(path)
+                if "payload" in parse_object(data, limit=MAX_ENVELOPE, what=path):
+                    payload = parse_envelope(data, limit=MAX_ENVELOPE).payload
+                    self.add(sha256_hex(payload), partial(bytes, payload))
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from signer.web.log import entries, log
 from signer.web.packs import packs
 from signer.web.policies import policies
 from signer.web.records import records
+from signer.web.releases import releases
 from signer.web.resource import Api
 from signer.web.revocations import revocations
 from signer.web.signatures import signatures
@@ -55,6 +56,7 @@ def create_app(application: Application) -> Flask:
             approvals(application),
             holds(application),
             packs(application),
+            releases(application),
             health(application),
         ),
         open_to_all=OPEN_TO_ALL,

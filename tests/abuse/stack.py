@@ -74,7 +74,7 @@ groups:
   - {id: hasty, kind: release, members: [guest]}
 grants:
   - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [demo, independent, keyless, logged,
-     excused, pinned], environments: [release], repositories: ["*"]}
+     excused, pinned, rollback], environments: [release], repositories: ["*"]}
   - {to: "robot:ci", actions: [sign, check, evidence, read], policies: [staged],
      environments: [release, production], repositories: ["*"]}
   - {to: "person:developer", actions: [sign, check, approve, read], policies: [staged], environments: [production],
@@ -86,7 +86,8 @@ grants:
   - {to: "robot:other", actions: [sign, check, evidence, read], policies: [other], environments: [release],
      repositories: ["*"]}
   - {to: "robot:auditor", actions: [read, audit], policies: ["*"], environments: ["*"], repositories: ["*"]}
-  - {to: "person:alice", actions: [halt, waive], policies: ["*"], environments: ["*"], repositories: ["*"]}
+  - {to: "person:alice", actions: [halt, waive, deploy, revoke], policies: ["*"], environments: ["*"],
+     repositories: ["*"]}
 quotas:
   - {to: "robot:ci", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
   - {to: "robot:other", requestsPerMinute: 1000000, evidenceBytes: 10000000000}
@@ -231,6 +232,7 @@ class Stack:
         stack.activate("policy", named(approvals.policy_document(authority.signers), "staged"))
         for text in (INDEPENDENT, EXCUSED, PINNED):
             stack.activate("policy", with_keys(text, authority.signers))
+        stack.activate("policy", rollback(authority.policy_bytes))
         stack.serve()
         return stack
 
@@ -507,6 +509,12 @@ def signed_statement(receipt: Answer) -> dict[str, Any]:
 def named(policy: bytes, name: str) -> bytes:
     """The same policy under another name."""
     return policy.replace(b'name: "demo"', b'name: "%s"' % name.encode(), 1)
+
+
+def rollback(policy: bytes) -> bytes:
+    """A policy that asks for nothing but a rollback plan of the digest."""
+    rule = b"\n  - {id: RBK-1, type: deployment.rollback, control: deployment, level: minimum}\nenvironments:"
+    return named(policy, "rollback").replace(b"\nenvironments:", rule, 1)
 
 
 def free_ports(count: int) -> list[int]:

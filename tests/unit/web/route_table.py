@@ -56,6 +56,8 @@ TABLE: Mapping[str, Guard] = {
     "GET /v1/keys/<string:kid>.pem": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/policies": Guard(who=KNOWN),
     "GET /v1/policies/<string:name>/shadow": Guard(who="policy audit", path="/v1/policies/demo/shadow"),
+    "GET /v1/findings": Guard(who=KNOWN),
+    "GET /v1/releases/<string:sha256>": Guard(who="read audit", path=f"/v1/releases/{'9c' * 32}"),
     "GET /v1/releases/<string:sha256>/pack": Guard(who="audit", path=f"/v1/releases/{'9c' * 32}/pack"),
     "GET /v1/revocations": Guard(who=EVERYBODY, listeners="callers public"),
     "GET /v1/trust": Guard(who=EVERYBODY, listeners="callers public"),
