@@ -36,10 +36,23 @@ from signer.custodian.commands import (
     UpdateTrust,
 )
 from signer.custodian.frames import FrameReader, encode_frame
+from signer.custodian.release_commands import RecordDeployment, RevokeRelease, SealPack
 from signer.errors import Misconfigured
 from signer.telemetry.logs import Log
 
-WEB_COMMANDS = Decide | Check | KeepEvidence | Halt | Resume | Activate | Said | Status
+WEB_COMMANDS = (
+    Decide
+    | Check
+    | KeepEvidence
+    | Halt
+    | Resume
+    | Activate
+    | Said
+    | RecordDeployment
+    | RevokeRelease
+    | SealPack
+    | Status
+)
 ADMIN_COMMANDS = WEB_COMMANDS | UpdateTrust | AddKey | KeyEvent
 
 BACKLOG = 256

@@ -41,9 +41,12 @@ def verified(stack: Stack, data: bytes) -> VerifiedPack:
 
 @pytest.fixture(scope="module")
 def pack(stack: Stack) -> bytes:
-    """The pack of a release that was signed."""
+    """The pack of a release that was signed and deployed."""
     release = stack.release()
     assert stack.ask(release, release.evidence()).status == 200
+    digest = f"sha256:{release.subject.sha256}"
+    told = {"policy": "demo", "environment": "release", "reference": "shop:1.2", "digest": digest}
+    assert stack.post("/v1/deployments", told, by="alice").status == 201
     return packed(stack, release)
 
 
@@ -97,6 +100,9 @@ def test_M01_another_team_sees_nothing_of_a_release(stack: Stack) -> None:
         assert stack.post("/v1/deployments", told, by="other").status in (403, 404)
         taken = {"policy": "demo", "environment": "release", "digest": f"sha256:{sha256}", "reason": "mine"}
         assert stack.post("/v1/revocations", taken, by="other").status in (403, 404)
+    # Who may, can; and what was taken back is signed no more.
+    assert stack.post("/v1/revocations", taken, by="alice").status == 201
+    assert stack.ask(release, release.evidence()).said == (403, "release-revoked")
 
 
 @pytest.mark.parametrize("member", ["leaf", "principal", "recorded", "decided_by", "tenant_id", "id"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import pairwise
+from typing import get_args
 
 import msgspec
 import pytest
@@ -92,3 +93,8 @@ def test_no_command_carries_bytes_to_sign_a_key_or_a_verdict() -> None:
         "new",
     }
     assert isinstance(Status(), msgspec.Struct)
+
+
+def test_every_command_is_a_message_of_a_socket() -> None:
+    assert set(get_args(ADMIN_COMMANDS)) == set(get_args(Command))
+    assert set(get_args(WEB_COMMANDS)) < set(get_args(ADMIN_COMMANDS))
