@@ -39,7 +39,7 @@ def verified(stack: Stack, data: bytes) -> VerifiedPack:
     return verify_pack(data, trust=row.file, allow_dev=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pack(stack: Stack) -> bytes:
     """The pack of a release that was signed and deployed."""
     release = stack.release()
