@@ -466,6 +466,10 @@ class Stack:
         release, evidence = self._good[by]
         return self.ask(release, evidence, by=by, policy=policy, **options)
 
+    def wait_until_it_signs(self) -> None:
+        """Wait for a token that comes back: readiness follows it with hysteresis, a signature does not."""
+        self.wait(lambda: self.sign_good(may_fail=True).status == 200, what="nothing is signed", seconds=20)
+
     def activate(self, document: str, data: bytes) -> None:
         reply = self.authority.activate(document, data)
         assert type(reply).__name__ == "Done", reply

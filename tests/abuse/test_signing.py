@@ -151,7 +151,7 @@ def test_S03_a_key_that_is_not_the_pinned_one_signs_nothing_and_halts(stack: Sta
     finally:
         restart_workers(stack)
         stack.wait(lambda: not stack.authority.status().problems or settle(stack), what="not well", seconds=20)
-        stack.authority.wait_until_ready()
+        stack.wait_until_it_signs()
 
 
 def settle(stack: Stack) -> bool:
@@ -272,7 +272,7 @@ def test_S06_a_hanging_token_costs_a_deadline_and_comes_back(stack: Stack) -> No
     # The call had not begun, so it failed and may be tried again; had it begun, nobody could know.
     assert answer.said in {(503, "token-unavailable"), (503, "stale"), (409, "outcome-unknown")}
     assert "bundles" not in answer.json
-    stack.authority.wait_until_ready()
+    stack.wait_until_it_signs()
     assert stack.ask(release, release.evidence()).status == 200
 
 
@@ -294,7 +294,7 @@ def test_S06_a_wrong_pin_is_tried_once_and_no_other_key_stands_in(stack: Stack) 
         assert "0000-wrong" not in stack.authority.log()
     finally:
         pin_file.write_text(right)
-        stack.authority.wait_until_ready()
+        stack.wait_until_it_signs()
 
 
 # S07
@@ -374,7 +374,7 @@ def test_S07_a_worker_that_dies_while_it_signs_leaves_no_decision_open(stack: St
     assert total[200, ""] > 0
     assert {status for status, _ in total} <= {200, 409, 503}, total
     assert all(code == "outcome-unknown" for status, code in total if status == 409)
-    stack.authority.wait_until_ready()
+    stack.wait_until_it_signs()
     stack.wait(lambda: not stack.authority.reader().open_decisions(), what="a decision stays open")
 
 

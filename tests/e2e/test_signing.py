@@ -180,7 +180,7 @@ def test_nobody_but_ci_may_sign(authority: Running, identity: str) -> None:
     ("policy", "environment"),
     [
         pytest.param("other", "release", id="a policy that does not exist"),
-        pytest.param("demo", "production", id="an environment that does not exist"),
+        pytest.param("demo", "nowhere", id="an environment that does not exist"),
     ],
 )
 def test_what_does_not_exist_is_answered_like_what_is_forbidden(

@@ -96,7 +96,13 @@ def test_openssl_verifies_the_bundle(authority: Running, release: Release, tmp_p
     (tmp_path / "pae").write_bytes(encoded)
     (tmp_path / "sig").write_bytes(base64.b64decode(envelope["signatures"][0]["sig"]))
     trust = json.loads(base64.b64decode(json.loads(authority.directory.trust.read_bytes())["document"]))
-    (tmp_path / "key.der").write_bytes(base64.b64decode(trust["keys"][0]["spki"]))
+    named = envelope["signatures"][0]["keyid"]
+    (spki,) = (
+        spki
+        for spki in (base64.b64decode(key["spki"]) for key in trust["keys"])
+        if base64.b64encode(hashlib.sha256(spki).digest()).decode() == named
+    )
+    (tmp_path / "key.der").write_bytes(spki)
 
     def check() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
