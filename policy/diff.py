@@ -8,11 +8,12 @@ key, another identity, another rule type) is unclear, and a reviewer treats uncl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
 from policy.document import Environment, Policy
+from policy.outputs import FORMATS, KEYS, TIMESTAMPS
 from policy.rule import Rule, RuleType
 from policy.sense import ABSENT, Direction, Kind, Sense, steps, written
 from policy.shadow import gates_from, gating
@@ -270,15 +271,22 @@ def _environment(path: str, old: Environment, new: Environment) -> Iterator[Chan
     for rule in new.require:
         if rule not in old.require:
             yield Change(name=rule, path=f"{path}.require", direction=Direction.TIGHTER, what=f"{rule} is required")
-    for field in fields(Environment):
-        before, after = getattr(old, field.name), getattr(new, field.name)
-        if field.name not in ("name", "require", "rules") and before != after:
-            yield Change(
-                name=path,
-                path=f"{path}.{field.name}",
-                direction=Direction.UNCLEAR,
-                what=f"{written(before)} → {written(after)}",
-            )
+    yield from _outputs(path, old, new)
+
+
+def _outputs(path: str, old: Environment, new: Environment) -> Iterator[Change]:
+    pairs: list[tuple[str, Any, Any]] = [("formats", old.formats, new.formats)]
+    keys = [{output.format: output.key for output in each.outputs} for each in (old, new)]
+    pairs += ((KEYS[name], keys[0].get(name), keys[1].get(name)) for name in FORMATS)
+    pairs.append(("timestamp", old.timestamp, new.timestamp))
+    for member, before, after in pairs:
+        if before != after:
+            direction = Direction.UNCLEAR
+            if member == "timestamp":
+                order = (None, *TIMESTAMPS)
+                direction = Direction.TIGHTER if order.index(after) > order.index(before) else Direction.LOOSER
+            what = f"{written(before)} → {written(after)}"
+            yield Change(name=path, path=f"{path}.{member}", direction=direction, what=what)
 
 
 def _limits(old: Policy, new: Policy) -> Iterator[Change]:

@@ -24,6 +24,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from policy.agreement import refuse_contradiction
+from policy.outputs import VSA, Output, read_outputs, read_timestamp, refuse_shared_keys
 from policy.rule import LEVELS, MODES, Rule
 from policy.rules import RULES
 from policy.schema import PolicyError, Section
@@ -34,8 +35,6 @@ from policy.trust_document import read_trust
 SCHEMA: Final = "signing-policy/v1"
 POLICY_RULE: Final = "POLICY"
 """The rule id of findings about the policy itself; no rule of a document may take it."""
-FORMATS: Final = ("vsa",)
-"""The formats that an environment may answer in."""
 MAX_AGE: Final = timedelta(days=7)
 MAX_SKEW: Final = timedelta(minutes=10)
 MOST_WAIVER_DAYS: Final = 366
@@ -56,9 +55,20 @@ class Environment:
     """Ids of the required rules, in the document's order; never empty."""
     rules: tuple[Rule, ...] = field(repr=False)
     """The required rules themselves, in the same order."""
-    key: str
-    """Name of the signing key; the caller never chooses it."""
-    formats: tuple[str, ...]
+    outputs: tuple[Output, ...]
+    """What is signed, and the name of each signing key; the caller never chooses one."""
+    timestamp: str | None = None
+    """`required`, `best-effort`, or None: whether an RFC 3161 timestamp is taken over each signature."""
+
+    @property
+    def key(self) -> str:
+        """Name of the key that signs the decision."""
+        return next(output.key for output in self.outputs if output.format == VSA)
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of its outputs, in their order."""
+        return tuple(output.format for output in self.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,10 +262,11 @@ def _read_environments(root: Section, rules: tuple[Rule, ...]) -> dict[str, Envi
             name=name,
             require=require,
             rules=required,
-            key=section.name("key"),
-            formats=section.choices("formats", FORMATS),
+            outputs=read_outputs(section),
+            timestamp=read_timestamp(section),
         )
         section.close()
+    refuse_shared_keys({name: environment.outputs for name, environment in environments.items()})
     if not environments:
         raise root.refuse("environments", "there is no environment", remedy="add one, with the rules it requires")
     return environments

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policy.document import Policy
+from policy.document import Environment, Policy
 from policy.patterns import compiled
 from policy.rule import Rule
 from policy.sense import covers_pattern
@@ -63,9 +63,15 @@ def heading(policy: Policy, environment: str) -> str:
     gating = sum(rule.mode == "enforce" for rule in stage.rules)
     shadowed = len(stage.rules) - gating
     return (
-        f"{policy.name} v{policy.version} signs for {stage.name} with the key {stage.key} ({', '.join(stage.formats)}) "
+        f"{policy.name} v{policy.version} signs for {stage.name} with the {_keys(stage)} "
         f"when all of {gating} rules pass{f'; {shadowed} more in shadow' if shadowed else ''}."
+        f"{f' Timestamps: {stage.timestamp}.' if stage.timestamp is not None else ''}"
     )
+
+
+def _keys(stage: Environment) -> str:
+    keys = [f"{output.key} ({output.format})" for output in stage.outputs]
+    return f"key{'s' if len(keys) > 1 else ''} {', '.join(keys)}"
 
 
 def _patterns(rule: Rule, raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

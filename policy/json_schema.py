@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from policy.document import FORMATS, MOST_OPEN_WAIVERS, MOST_RENEWALS, MOST_WAIVER_DAYS, SCHEMA, Limits
+from policy.document import MOST_OPEN_WAIVERS, MOST_RENEWALS, MOST_WAIVER_DAYS, SCHEMA, Limits
+from policy.outputs import ARTIFACT, COSIGN, FORMATS, KEYS, TIMESTAMPS, VSA
 from policy.rule import LEVELS, MODES, Parameter, RuleType
 from policy.rules import RULES
 from policy.rules.artifact.severity import SEVERITIES, UNRATED
@@ -74,21 +75,31 @@ def policy_schema() -> Schema:
                     "maxItems": MAX_ENTRIES,
                     "items": {"oneOf": [_rule(kind) for kind in RULES.values()]},
                 },
-                "environments": _entries(
-                    _closed(
-                        {
-                            "require": {**_list(TEXT), "description": 'ids of rules, or "*" alone for all of them'},
-                            "key": NAMED,
-                            "formats": _list({"enum": list(FORMATS)}),
-                        }
-                    ),
-                    least=1,
-                ),
+                "environments": _entries(_environment(), least=1),
                 "limits": _limits(),
             },
             optional=("defaults", "promotion", "limits"),
         ),
     }
+
+
+def _environment() -> Schema:
+    parts: dict[str, Schema] = {
+        "require": {**_list(TEXT), "description": 'ids of rules, or "*" alone for all of them'},
+        KEYS[VSA]: {**NAMED, "description": "the key of statements"},
+        "formats": {
+            **_list({"enum": list(FORMATS)}),
+            "contains": {"const": VSA},
+            "description": f"what is signed; {VSA} alone without it",
+        },
+        KEYS[COSIGN]: {**NAMED, "description": f"the key of images, where formats hold {COSIGN}"},
+        KEYS[ARTIFACT]: {**NAMED, "description": f"the key of artifacts, where formats hold {ARTIFACT}"},
+    }
+    parts["timestamp"] = {
+        "enum": list(TIMESTAMPS),
+        "description": "an RFC 3161 timestamp over each signature; none without it",
+    }
+    return _closed(parts, optional=("formats", KEYS[COSIGN], KEYS[ARTIFACT], "timestamp"))
 
 
 def _limits() -> Schema:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From settings to the devices that hold keys."""
+"""From settings to the devices that hold keys, and to the timestamp authority."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from signer.custodian.device_place import DevicePlace
+from signer.custodian.timestamp_place import TimestampPlace
 from signer.errors import Misconfigured
 from signer.formats.canonical import sha256_hex
 from signer.key_settings import AwsKmsSettings, TokenSettings
@@ -35,6 +36,19 @@ def devices_of(settings: Settings) -> tuple[DevicePlace, ...]:
     return (
         *(_token_place(settings, token) for token in settings.tokens),
         *(_kms_place(kms) for kms in settings.aws_kms),
+    )
+
+
+def timestamp_of(settings: Settings) -> TimestampPlace | None:
+    """The timestamp authority of the settings."""
+    stamping = settings.timestamp
+    if stamping is None:
+        return None
+    return TimestampPlace(
+        url=stamping.url,
+        ca="" if stamping.ca is None else str(stamping.ca),
+        timeout=stamping.timeout,
+        threads=stamping.threads,
     )
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
-from signer.domain.algorithm import Algorithm
+from signer.domain.algorithm import SHA256_SIGNED, Algorithm
+from signer.domain.purpose import Purpose
 from signer.settings_checks import check_absolute, check_name
 
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
@@ -27,8 +27,8 @@ class KeySettings:
     """The name by which environments of a policy choose the key."""
     uri: str
     """Where the key is: `pkcs11:token=…;object=…;id=…` (RFC 7512), or `awskms:///` and an ARN; never a PIN."""
-    purpose: Literal["statement"]
-    """The only use that the key may have."""
+    purpose: Purpose
+    """The only use that the key may have, for all its life."""
     algorithm: Algorithm
     """Kind of key, hash and encoding of its signatures."""
     limit: int | None = None
@@ -42,6 +42,11 @@ class KeySettings:
             raise ValueError("uri names no PIN; the token's pin_file does")
         if self.limit is not None and self.limit < 1:
             raise ValueError("limit is at least 1")
+        if self.purpose is Purpose.ARTIFACT and self.algorithm not in SHA256_SIGNED:
+            raise ValueError(
+                f"a key for artifacts signs the sha256 that a request names; its algorithm is one of "
+                f"{', '.join(sorted(SHA256_SIGNED))}"
+            )
 
 
 MAX_WORKERS = 16

@@ -27,6 +27,9 @@
     purpose = "statement"
     algorithm = "ecdsa-p256-sha256"
 
+    [timestamp]
+    url = "http://tsa.example.com/"
+
     [[tokens]]
     label = "signer"
     module = "/usr/lib/softhsm/libsofthsm2.so"
@@ -51,7 +54,7 @@ import msgspec
 from signer.errors import Misconfigured
 from signer.key_settings import AwsKmsSettings, KeySettings, TokenSettings
 from signer.settings_checks import check_absolute, check_distinct
-from signer.settings_shape import to_path, unknown_keys
+from signer.settings_shape import choices_at, to_path, unknown_keys
 
 MAX_SETTINGS = 256 * 1024
 
@@ -176,6 +179,34 @@ class DocumentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampSettings:
+    """The one timestamp authority (RFC 3161) that policies may ask for; the owners pin its certificates."""
+
+    url: str
+    """Where it answers: an http or https URL. The answer is signed, so http is enough."""
+    ca: Path | None = None
+    """The CAs of an https server, PEM; those of the system when absent."""
+    timeout: float = 3.0
+    """Seconds for one answer, connection included."""
+    threads: int = 4
+    """Questions at a time, in one process."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not self.url.isascii():
+            raise ValueError("url is an http or https URL")
+        if parts.username is not None or parts.fragment:
+            raise ValueError("url holds a user or a fragment")
+        if self.ca is not None and parts.scheme != "https":
+            raise ValueError("ca is for an https url")
+        if not 0 < self.timeout <= 5:  # noqa: PLR2004 - web waits for the whole request
+            raise ValueError("timeout is between 0 and 5 seconds")
+        if not 1 <= self.threads <= 16:  # noqa: PLR2004 - connections that one authority is asked to bear
+            raise ValueError("threads is between 1 and 16")
+        check_absolute(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All of `signer.toml`."""
 
@@ -185,6 +216,7 @@ class Settings:
     custodian: CustodianSettings
     web: WebSettings
     documents: DocumentSettings | None = None
+    timestamp: TimestampSettings | None = None
     keys: tuple[KeySettings, ...] = ()
     tokens: tuple[TokenSettings, ...] = ()
     aws_kms: tuple[AwsKmsSettings, ...] = ()
@@ -220,7 +252,8 @@ def load_settings(path: Path | str) -> Settings:
     try:
         return msgspec.convert(table, Settings, dec_hook=to_path)
     except msgspec.ValidationError as fault:
-        raise _misconfigured(source, f"is not valid: {fault}") from None
+        words = choices_at(str(fault), Settings)
+        raise _misconfigured(source, f"is not valid: {fault}{f' (one of {words})' if words else ''}") from None
 
 
 def split_bind(bind: str) -> tuple[str, int]:

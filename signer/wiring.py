@@ -33,7 +33,7 @@ from signer.custodian.sealing import Sealing
 from signer.custodian.standing import Standing
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
-from signer.devices import devices_of
+from signer.devices import devices_of, timestamp_of
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import parse_owner_act
@@ -233,6 +233,7 @@ def _service(settings: Settings) -> service.Service:
         keys=tuple((key.name, key.uri, key.purpose, key.algorithm) for key in settings.keys),
         key_limits={key.name: key.limit for key in settings.keys if key.limit is not None},
         devices=devices_of(settings),
+        timestamp=timestamp_of(settings),
         version=__version__,
     )
 

@@ -47,6 +47,7 @@ from signer.db.engine import open_engine
 from signer.dev import attestations
 from signer.dev.token import SoftToken, ensure_token
 from signer.domain.algorithm import parse_algorithm
+from signer.domain.purpose import parse_purpose
 from signer.domain.subject import Subject
 from signer.errors import Misconfigured, Unavailable
 from signer.evidence.facts import Stored, evidence_facts, requested_source_digests
@@ -65,6 +66,7 @@ from signer.formats.rfc3339 import format_time
 from signer.formats.spki import spki_der, spki_pem
 from signer.formats.strict_base64 import encode_base64
 from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, parse_trust_file
+from signer.formats.trust_authority import TimestampAuthority
 from signer.identity.access import parse_access
 from signer.ledger.documents import StoredDocument
 from signer.ledger.gate import genesis, ledger_vkey
@@ -79,6 +81,7 @@ from signer.tlog.merkle import leaf_hash
 ORIGIN = "test.invalid/authority"
 POLICY, ENVIRONMENT, KEY = "demo", "release", "release"
 LABEL = "signer"
+OUTPUTS = "formats: [vsa]"
 ROBOT = "robot:ci"
 SUBJECT = Subject.of("shop.tar", {"sha256": "9c" * 32})
 START = 20.0
@@ -127,6 +130,8 @@ class LiveAuthority:
     access_bytes: bytes
     now: datetime
     process: subprocess.Popen[bytes] | None = None
+    stamping: tuple[TimestampAuthority, ...] = ()
+    """Timestamp authorities of the next trust document."""
     _clients: list[CustodianClient] = field(default_factory=list)
 
     @classmethod
@@ -144,11 +149,14 @@ class LiveAuthority:
         module: Path | None = None,
         environment: Mapping[str, str] | None = None,
         algorithm: str = "ecdsa-p256-sha256",
+        outputs: str = OUTPUTS,
+        timestamp: str = "",
     ) -> LiveAuthority:
         """Genesis and documents on disk; no process yet, no key yet.
 
         `devices` are settings of keys and devices instead of those of the SoftHSM token; `module` stands in front of
-        it, with its `environment`.
+        it, with its `environment`. `outputs` are members of the policy's environment, `timestamp` is a section of the
+        settings.
         """
         now = datetime.now(UTC)
         folder = directory / "token"
@@ -167,7 +175,8 @@ class LiveAuthority:
             + (
                 devices
                 or _token(token, workers=workers, module=module, environment=environment or {}, algorithm=algorithm)
-            ),
+            )
+            + timestamp,
             "utf-8",
         )
         settings = load_settings(config)
@@ -177,7 +186,7 @@ class LiveAuthority:
             token=token,
             owners=owners,
             signers=signers,
-            policy_bytes=demo_policy(signers, level=level),
+            policy_bytes=demo_policy(signers, level=level).replace(OUTPUTS.encode(), outputs.encode()),
             access_bytes=access_document(),
             now=now,
         )
@@ -311,7 +320,9 @@ class LiveAuthority:
         if not reader.active_all("access"):
             self.activate("access", self.access_bytes)
         if not reader.keys():
-            self.add_key()
+            environment = parse_policy(self.policy_bytes).environments[ENVIRONMENT]
+            for output in environment.outputs:
+                self.add_key(output.key)
         if reader.trust() is None:
             self.publish_trust()
 
@@ -349,7 +360,7 @@ class LiveAuthority:
                         name=row.name,
                         kid=row.kid,
                         spki=row.spki,
-                        purpose=row.purpose,
+                        purpose=parse_purpose(row.purpose),
                         algorithm=parse_algorithm(row.algorithm),
                         status="active" if status == "active" else "retired",
                         not_before=self.now,
@@ -357,6 +368,7 @@ class LiveAuthority:
                     )
                     for row in events
                 ),
+                timestamp_authorities=self.stamping,
             )
         )
 
@@ -561,6 +573,21 @@ name = "spare"
 uri = "pkcs11:token={LABEL};object=spare;id=%02"
 purpose = "statement"
 algorithm = "ecdsa-p256-sha256"
+[[keys]]
+name = "images"
+uri = "pkcs11:token={LABEL};object=images;id=%03"
+purpose = "image"
+algorithm = "ecdsa-p256-sha256"
+[[keys]]
+name = "files"
+uri = "pkcs11:token={LABEL};object=files;id=%04"
+purpose = "artifact"
+algorithm = "ecdsa-p256-sha256"
+[[keys]]
+name = "files-rsa"
+uri = "pkcs11:token={LABEL};object=files-rsa;id=%05"
+purpose = "artifact"
+algorithm = "rsa-pkcs1-3072-sha256"
 [[tokens]]
 label = "{LABEL}"
 module = "{module or token.module}"

@@ -36,6 +36,7 @@ ROOMS: Mapping[str, str] = {
     # bytes and mathematics, no I/O
     "signer.formats": f"{FLOOR} signer.formats signer.custodian.commands policy.facts policy.review_facts"
     " policy.artifact_facts policy.decision policy.licence cryptography msgspec jiter packaging pybase64 rfc8785",
+    "signer.formats.timestamp": f"{FLOOR} cryptography rfc3161_client",
     "signer.tlog": f"{FLOOR} {MATHS} cryptography",
     # who asks, and whether the proof is genuine
     "signer.identity": f"{FLOOR} signer.formats signer.identity policy.strict_yaml msgspec yaml cryptography",
@@ -65,6 +66,8 @@ ROOMS: Mapping[str, str] = {
     "signer.custodian.commands": "policy.facts signer.custodian.message signer.custodian.release_commands",
     "signer.custodian.message": "msgspec",
     "signer.custodian.release_commands": "signer.custodian.message",
+    "signer.custodian.timestamp_worker": "signer.errors signer.formats.timestamp signer.custodian msgspec urllib3",
+    "signer.custodian.timestamp_place": "",
     # the network-facing process
     "signer.web": f"{FLOOR} signer.formats signer.tlog signer.identity signer.evidence {JUDGE}"
     " signer.releases signer.pack"
@@ -80,6 +83,8 @@ ROOMS: Mapping[str, str] = {
     " signer.verify cryptography msgspec",
     "signer.verify.pack": f"{FLOOR} {MATHS} {JUDGE} signer.identity signer.ledger.leaves signer.releases signer.pack"
     " signer.verify cryptography",
+    "signer.verify.pack_signatures": f"{FLOOR} signer.formats signer.ledger.leaves signer.releases signer.verify"
+    " policy.outputs",
     "signer.verify.pack_files": f"{FLOOR} signer.formats signer.releases signer.pack",
     "signer.verify.pack_approvals": f"{FLOOR} signer.formats signer.identity signer.ledger.leaves signer.releases"
     " signer.ledger.approval_leaves signer.verify.pack_facts",
@@ -101,7 +106,7 @@ ROOMS: Mapping[str, str] = {
     "signer.settings_shape": "",
     "signer.key_settings": f"{FLOOR} signer.settings_checks",
     "signer.devices": f"{FLOOR} signer.formats signer.settings signer.key_settings signer.keys"
-    " signer.custodian.device_place",
+    " signer.custodian.device_place signer.custodian.timestamp_place",
     "signer.confinement": f"{FLOOR} signer.settings signer.ledger.leaves",
     "signer.wiring": "signer policy cryptography sqlalchemy",
     "signer.dev": "signer policy cryptography trustme yaml click rich",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signer.domain.algorithm import parse_algorithm
+from signer.domain.purpose import parse_purpose
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.replay_record import (
     DecisionRecord,
@@ -119,7 +120,7 @@ def _trust_key(life: KeyLife) -> TrustKey:
         name=row.name,
         kid=row.kid,
         spki=row.spki,
-        purpose=row.purpose,
+        purpose=parse_purpose(row.purpose),
         algorithm=parse_algorithm(row.algorithm),
         status=statuses.get(life.status, "active"),
         not_before=row.time,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 READABLE = click.Path(path_type=Path, dir_okay=False, exists=True, readable=True)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from policy.decision import Finding
 from signer.cli.denial import short
 from signer.cli.options import (
     FILE,
+    FOLDER,
     READABLE,
     all_subjects,
     client_of,
@@ -26,6 +27,7 @@ from signer.cli.options import (
     write_file,
 )
 from signer.cli.output import Result, clean, colour, mode_option, warning_lines
+from signer.cli.outputs import require_new_folder, write_outputs
 from signer.cli.shadowed import shadowed
 from signer.cli.waiting import send
 from signer.client.request import evidence_of_file, signing_request
@@ -44,7 +46,7 @@ Examples:
   signer sign --policy demo --environment release \\
     --subject-file dist/app.tar.gz --evidence provenance.json tests.json \\
     --bundle app.sigstore.json --receipt app.receipt.json
-  signer sign --policy demo --environment release \\
+  signer sign --policy demo --environment release --oci-layout signatures \\
     --subject registry.example/shop@sha256:9c56… --evidence good-*.json
 """
 
@@ -57,6 +59,8 @@ Examples:
 @click.argument("more_evidence", metavar="[EVIDENCE]...", type=READABLE, nargs=-1)
 @click.option("--bundle", type=FILE, help="Write the Sigstore bundle here.")
 @click.option("--receipt", type=FILE, help="Write the receipt here.")
+@click.option("--oci-layout", type=FOLDER, help="Write the signatures of images here, ready to be attached.")
+@click.option("--artifact-signatures", type=FOLDER, help="Write the detached signatures of artifacts here.")
 @click.option("--trust", help="Verify the answer with this trust file before it is written.")
 @click.option("--wait", metavar="TIME", help="Wait so long for approvals, for example 30m; time never approves.")
 @click.option("--idempotency-key", help="Continue an earlier request; a new key is made for each run.")
@@ -72,6 +76,8 @@ def sign(
     more_evidence: Sequence[Path],
     bundle: Path | None,
     receipt: Path | None,
+    oci_layout: Path | None,
+    artifact_signatures: Path | None,
     trust: str | None,
     wait: str | None,
     idempotency_key: str | None,
@@ -86,6 +92,8 @@ def sign(
     items = [item for path in (*evidence, *more_evidence) for item in evidence_of_file(path)]
     require_writable(bundle, "--bundle")
     require_writable(receipt, "--receipt")
+    require_new_folder(oci_layout, "--oci-layout")
+    require_new_folder(artifact_signatures, "--artifact-signatures")
     trust_path = settings.get("trust")
     trust_data = None if trust_path is None else read_file(Path(trust_path), limit=MAX_TRUST)
     request = signing_request(policy=policy, environment=environment, subjects=wanted, evidence=items)
@@ -114,14 +122,21 @@ def sign(
         write_file(receipt, answer)
     if bundle is not None:
         write_file(bundle, first.bundle)
+    tags = write_outputs(parsed, layout=oci_layout, signatures=artifact_signatures)
     verify = None if bundle is None else f"signer verify {allow_dev}--trust {trust_path or 'TRUST'} --bundle {bundle}"
+    kept = {
+        "bundle": bundle,
+        "receipt": receipt,
+        "oci_layout": oci_layout,
+        "artifact_signatures": artifact_signatures,
+    }
     return _result(
         parsed,
         wanted,
         later=later,
         warnings=client.warnings,
-        bundle=bundle,
-        receipt=receipt,
+        kept=kept,
+        tags=tags,
         verified=trust_data is not None,
         verify=verify,
     )
@@ -157,8 +172,8 @@ def _result(
     *,
     later: Sequence[Finding],
     warnings: Sequence[str],
-    bundle: Path | None,
-    receipt: Path | None,
+    kept: Mapping[str, Path | None],
+    tags: Sequence[str],
     verified: bool,
     verify: str | None,
 ) -> Result:
@@ -175,8 +190,10 @@ def _result(
         if verified
         else " not verified here: no trust file is configured (SIGNER_TRUST)"
     )
-    lines += [f" {name:<8} {path}" for name, path in (("bundle", bundle), ("receipt", receipt)) if path is not None]
-    if bundle is None and receipt is None:
+    names = {"oci_layout": "images", "artifact_signatures": "files"}
+    lines += [f" {names.get(name, name):<8} {path}" for name, path in kept.items() if path is not None]
+    lines += [f" tag      {tag}" for tag in tags]
+    if not any(kept.values()):
         lines.append(" nothing was kept: pass --bundle FILE and --receipt FILE")
     lines += [f" {colour('i', 'yellow')} {clean(each.rule)}  {clean(each.title)}" for each in later]
     lines += warning_lines(warnings)
@@ -191,8 +208,8 @@ def _result(
             "subjects": [{"name": subject.name, "sha256": subject.sha256} for subject in wanted],
             "decision_leaf": parsed.decision.index,
             "outcome_leaf": parsed.outcome.index,
-            "bundle": None if bundle is None else str(bundle),
-            "receipt": None if receipt is None else str(receipt),
+            **{name: None if path is None else str(path) for name, path in kept.items()},
+            "tags": list(tags),
             "warnings": list(warnings),
             "shadow": [{"rule": each.rule, "would": each.would, "title": each.title} for each in later],
             "verified": verified,

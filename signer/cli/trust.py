@@ -21,7 +21,7 @@ from signer.cli.options import (
     write_file,
 )
 from signer.cli.output import Result, clean, mode_option
-from signer.cli.trust_draft import draft_trust
+from signer.cli.trust_draft import NewAuthority, draft_trust
 from signer.errors import Misconfigured
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import MAX_ACT
@@ -33,6 +33,7 @@ from signer.formats.trust import (
     TrustKey,
     parse_trust_document,
 )
+from signer.formats.trust_authority import TimestampAuthority
 from signer.verify.checks import Checklist
 from signer.verify.trust import verify_trust
 
@@ -89,14 +90,24 @@ def update(*, trust: str | None, source: Path | None, **flags: str | None) -> Re
 @trust.command("draft")
 @click.option("--config", help="The server's signer.toml.")
 @click.option("--out", type=FILE, required=True, help="Write the document here, for the owners to sign.")
+@click.option(
+    "--timestamp-authority",
+    type=READABLE,
+    metavar="PEM",
+    help="Pin a timestamp authority: its certificate and its CAs, or its CAs alone. The file's name becomes its name.",
+)
 @mode_option
-def draft(*, config: str | None, out: Path) -> Result:
+def draft(*, config: str | None, out: Path, timestamp_authority: Path | None) -> Result:
     """Write the next trust document: the one in force, with what happened to keys since.
 
     New keys are added, retired and compromised ones end. The first rests on genesis: its owners, threshold and ledger
     key.
     """
-    drafted = draft_trust(Path(settings_of(config=config).require("config")), out=out)
+    authority = None
+    if timestamp_authority is not None:
+        pem = read_file(timestamp_authority, limit=MAX_TRUST)
+        authority = NewAuthority(timestamp_authority.stem[:64], pem, datetime.now(UTC))
+    drafted = draft_trust(Path(settings_of(config=config).require("config")), out=out, authority=authority)
     return Result(name="drafted", members=drafted.members(), story=drafted.story())
 
 
@@ -140,6 +151,15 @@ def _members(document: TrustDocument) -> dict[str, object]:
             }
             for key in document.keys
         ],
+        "timestamp_authorities": [
+            {
+                "name": each.name,
+                "certificates": [sha256_hex(der) for der in each.certificates],
+                "not_before": format_time(each.not_before),
+                "not_after": None if each.not_after is None else format_time(each.not_after),
+            }
+            for each in document.timestamp_authorities
+        ],
     }
 
 
@@ -157,8 +177,17 @@ def _text(document: TrustDocument) -> str:
             ("key", f"{key.name}  {key.kid}  {key.purpose}  {key.algorithm}  {_state(key, now)}")
             for key in document.keys
         ),
+        *(
+            ("tsa", f"{each.name}  {sha256_hex(each.certificates[0])}  {_window(each)}")
+            for each in document.timestamp_authorities
+        ),
     ]
     return "\n".join(f"{name:<9} {clean(value)}" for name, value in rows)
+
+
+def _window(authority: TimestampAuthority) -> str:
+    end = "" if authority.not_after is None else f" until {format_time(authority.not_after)}"
+    return f"from {format_time(authority.not_before)}{end}"
 
 
 def _state(key: TrustKey, now: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from signer.cli.options import write_file
 from signer.cli.output import clean
 from signer.errors import Refused
 from signer.formats.strict_base64 import decode_base64
+from signer.formats.timestamp import read_chain
 from signer.formats.trust import TrustDocument, TrustKey, build_trust_document
+from signer.formats.trust_authority import TimestampAuthority
 from signer.ledger.leaves import Genesis, decode_leaf
 from signer.tlog.merkle import leaf_hash
 from signer.verify.checks import Checklist
@@ -27,6 +30,8 @@ class Drafted:
     version: int
     added: tuple[TrustKey, ...]
     ended: tuple[TrustKey, ...]
+    authorities: tuple[TimestampAuthority, ...]
+    """The timestamp authorities of the new document."""
     document: Path
 
     def members(self) -> Mapping[str, Any]:
@@ -35,6 +40,7 @@ class Drafted:
             "version": self.version,
             "added": [key.kid for key in self.added],
             "ended": [key.kid for key in self.ended],
+            "timestamp_authorities": [each.name for each in self.authorities],
             "document": str(self.document),
         }
 
@@ -45,14 +51,28 @@ class Drafted:
             [
                 f"{name} is version {self.version}: {len(self.added)} new key(s), {len(self.ended)} ended",
                 *(f"  {clean(key.name)}  {key.kid}  {key.status}" for key in (*self.added, *self.ended)),
+                *(f"  timestamp authority {clean(each.name)}" for each in self.authorities),
                 f" next     each owner: signer owner sign --action trust --document {name} --key KEY --out SIGNATURE",
                 f"          then: signer trust publish {name} --signature SIGNATURE --signature SIGNATURE",
             ]
         )
 
 
-def draft_trust(config: Path, *, out: Path) -> Drafted:
-    """Write the document to `out`; raises what reading the ledger's database raises."""
+@dataclass(frozen=True, slots=True)
+class NewAuthority:
+    """A timestamp authority that is to be pinned: its name, the PEM file of its chain, and from when on it counts."""
+
+    name: str
+    pem: bytes
+    since: datetime
+
+
+def draft_trust(config: Path, *, out: Path, authority: NewAuthority | None = None) -> Drafted:
+    """Write the document to `out`; raises what reading the ledger's database raises, and Malformed for a chain.
+
+    Another chain under the name of an authority that is there already ends the older one: its timestamps count while
+    they are of its time.
+    """
     file, genesis, keys = recorded(config)
     current = _unpublished(genesis) if file is None else verify_trust(file, checks=Checklist(), allow_dev=True)
     by_kid = {key.kid: key for key in keys}
@@ -60,9 +80,28 @@ def draft_trust(config: Path, *, out: Path) -> Drafted:
     known = {key.kid for key in kept}
     added = tuple(key for key in keys if key.kid not in known)
     version = current.version + 1
-    write_file(out, build_trust_document(replace(current, version=version, keys=kept + added)))
+    stamping = _authorities(current.timestamp_authorities, authority)
+    document = replace(current, version=version, keys=kept + added, timestamp_authorities=stamping)
+    write_file(out, build_trust_document(document))
     ended = tuple(key for key, before in zip(kept, current.keys, strict=True) if key != before)
-    return Drafted(version=version, added=added, ended=ended, document=out)
+    return Drafted(version=version, added=added, ended=ended, authorities=stamping, document=out)
+
+
+def _authorities(listed: tuple[TimestampAuthority, ...], new: NewAuthority | None) -> tuple[TimestampAuthority, ...]:
+    if new is None:
+        return listed
+    chain = read_chain(new.pem)
+    if any(each.name == new.name and each.certificates == chain for each in listed):
+        return listed
+    kept = tuple(_renamed(each, now=new.since) if each.name == new.name else each for each in listed)
+    return (*kept, TimestampAuthority(name=new.name, certificates=chain, not_before=new.since, not_after=None))
+
+
+def _renamed(authority: TimestampAuthority, *, now: datetime) -> TimestampAuthority:
+    """An authority whose name goes on with other certificates: its own time ends."""
+    until = f"{authority.name}-until-{now:%Y%m%d%H%M%S}"
+    ends = [end for end in (authority.not_after, now) if end is not None]
+    return replace(authority, name=until, not_after=min(ends))
 
 
 def _ended(listed: TrustKey, record: TrustKey | None) -> TrustKey:

@@ -43,6 +43,7 @@ Examples:
     "--revocations", type=READABLE, help="Refuse what this list takes back: the authority serves it at /v1/revocations."
 )
 @click.option("--max-age", metavar="DURATION", help="Refuse an older judgement: 90s, 30m, 12h, 7d.")
+@click.option("--require-timestamp", is_flag=True, help="Refuse a signature without an RFC 3161 timestamp.")
 @click.option("--allow-dev", is_flag=True, help="Accept a development authority, whose signatures protect nothing.")
 @mode_option
 def verify(
@@ -57,6 +58,7 @@ def verify(
     receipt: Path | None,
     revocations: Path | None,
     max_age: str | None,
+    require_timestamp: bool,
     allow_dev: bool,
 ) -> Result:
     """Verify a bundle and its receipt offline, and that the authority has not taken them back.
@@ -70,6 +72,7 @@ def verify(
         levels=tuple(levels),
         max_age=None if max_age is None else duration(max_age),
         now=datetime.now(UTC),
+        timestamp=require_timestamp,
     )
     trust_path = Path(settings_of(trust=trust).require("trust"))
     release = verify_release(
@@ -102,6 +105,9 @@ def _result(release: VerifiedRelease) -> Result:
             "environment": verified.environment,
             "time": format_time(verified.time),
             "key": {"name": verified.key.name, "kid": verified.key.kid},
+            "timestamp": None
+            if verified.timestamp is None
+            else {"time": format_time(verified.timestamp.time), "authority": verified.timestamp.authority},
             "levels": list(verified.vsa.levels),
             "subjects": [{"name": subject.name, "digest": dict(subject.artifact)} for subject in verified.vsa.subjects],
             "receipt": None

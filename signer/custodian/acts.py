@@ -45,6 +45,7 @@ from signer.custodian.judged import (
 )
 from signer.custodian.judging import out_of_reach
 from signer.custodian.protocols import Persons, Reader, Tokens
+from signer.custodian.purposes import require_named_so
 from signer.custodian.records import Act, failed
 from signer.custodian.release_commands import RecordDeployment, RevokeRelease
 from signer.custodian.standing import Standing
@@ -219,6 +220,7 @@ class Acts:
         place = self._keyring.place(command.name)
         who = self._actor(command.principal)
         key_acts.require_role(place, command.succeeds, standing=standing)
+        require_named_so(place, command.succeeds or command.name, standing=standing)
         look = next(self._tickets)
         # A recorded key is never made anew: its pin would stay with the lost one.
         generate = command.generate and command.name not in standing.pins

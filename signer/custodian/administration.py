@@ -14,6 +14,7 @@ from policy.schema import NAME, PolicyError
 from signer.custodian.commands import Activate, EvidenceItem, Resume, SpooledItem, UpdateTrust
 from signer.custodian.promotion import require_promotable
 from signer.custodian.protocols import Reader
+from signer.custodian.purposes import require_purposes
 from signer.custodian.standing import Standing
 from signer.errors import Malformed, Refused
 from signer.formats import dsse, trust
@@ -58,6 +59,7 @@ def activation(command: Activate, *, standing: Standing, reader: Reader, princip
     )
     if command.document == "policy":
         draft = parse_policy(command.data)
+        require_purposes(draft, standing=standing)
         require_promotable(
             draft,
             standing=standing,

@@ -38,7 +38,7 @@ from signer.custodian.revocations import Revocations
 from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing, load_standing
-from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, TokenEvent
+from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, Stamped, TokenEvent
 from signer.errors import Misconfigured, SignerError, Unavailable
 from signer.keys.keyring import Keyring
 from signer.telemetry.logs import Log, failure
@@ -184,6 +184,8 @@ class Authority:
             case JobEnded():
                 if not self._probing.hear(event):
                     self._signing.hear(event)
+            case Stamped():
+                self._signing.hear(event)
             case KeyLocated():
                 self._commit.take(*self._acts.hear(event, stand=self._stand, now=self._clock.now()))
                 self._settle()

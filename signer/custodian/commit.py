@@ -19,7 +19,12 @@ from signer.errors import Misconfigured, Refused, SignerError, Unavailable
 from signer.ledger.leaves import Decision
 from signer.telemetry.logs import Log
 
-_CODES = {"stale": "stale", "payload": "internal", "key-throttled": "key-throttled"}
+_CODES = {
+    "stale": "stale",
+    "payload": "internal",
+    "key-throttled": "key-throttled",
+    "timestamp": "timestamp-unavailable",
+}
 """What a caller is told of a failed outcome; every other reason is about the token."""
 
 

@@ -23,14 +23,13 @@ from signer.custodian.judged import index_keys, read_subjects, waivers_key
 from signer.custodian.judging import Judging, Question
 from signer.custodian.protocols import Clock, Reader, Receipts
 from signer.custodian.recorded import recorded_answer
-from signer.custodian.records import Act, Claim, Judged, Verdict
+from signer.custodian.records import Act, Claim, Judged, Means, Verdict
 from signer.custodian.release_acts import require_unrevoked
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing
 from signer.errors import Malformed
 from signer.formats.rfc3339 import format_time
 from signer.identity.access import Action
-from signer.keys.keyring import PinnedKey
 from signer.ledger.rows import HoldRow
 
 BEGIN_NS = 5_000_000_000
@@ -87,11 +86,11 @@ class Deciding:
             self._commit.take(ticket, _held_again(ticket, verdict, verdict.again, question), touched=new)
             return
         # An ALLOW that no key can honour now is not written: nothing is decided, and the caller tries again.
-        keys: tuple[PinnedKey, ...] = ()
+        means = Means()
         if verdict.decision.verdict is verdicts.Verdict.ALLOW:
-            keys = self._signing.keys_of(verdict, standing=standing)
+            means = self._signing.means_of(verdict, standing=standing)
         # 6  Append, with this turn's commit.
-        record = Judged(claim=claim, verdict=verdict, keys=keys, begin_by=begin_by, entries=(entry,))
+        record = Judged(claim=claim, verdict=verdict, means=means, begin_by=begin_by, entries=(entry,))
         used = {waivers_key(command.judge)} if verdict.leaf.waivers else set[str]()
         self._commit.add(record, touched=new | used | _hold_keys(question))
 

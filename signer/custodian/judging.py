@@ -27,6 +27,7 @@ from signer.custodian.judged import (
     read_request_id,
     read_sha256,
 )
+from signer.custodian.payloads import require_signable
 from signer.custodian.protocols import Clock, Persons, Reader
 from signer.custodian.records import Verdict
 from signer.custodian.standing import Standing, StandingWaiver
@@ -107,6 +108,8 @@ class Judging:
         # web asked this before; a forged command must not get further than the caller's grants
         if not access.allows(principal, action=action, policy=judge.policy, environment=judge.environment):
             raise out_of_reach()
+        # what it asks for can be signed
+        require_signable(policy.environments[judge.environment], subjects)
         # all evidence that the index holds was used, and nothing that nobody can look up
         considered = consider(judge, keys, reader=self._reader)
         if isinstance(considered, Stale):

@@ -122,8 +122,7 @@ def _require_rotatable(life: KeyLife, *, standing: Standing, now: datetime) -> N
 def _require_retirable(life: KeyLife, *, standing: Standing) -> None:
     if life.status == "compromised":
         raise Refused("key-ended", f"key {life.name} is compromised, which is more than retired")
-    needed = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
-    if life.role in needed and active_key(standing.lives, life.role) == life:
+    if life.role in standing.roles and active_key(standing.lives, life.role) == life:
         raise Refused(
             "key-in-use",
             f"key {life.name} signs for the role {life.role}, which a policy in force names",

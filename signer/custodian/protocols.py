@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from signer.custodian.release_commands import Sealed, SealPack
-from signer.custodian.token_events import SigningJob
+from signer.custodian.token_events import SigningJob, StampJob
 from signer.errors import Unavailable
 from signer.keys.keyring import KeyPlace, PinnedKey
 from signer.ledger.documents import StoredDocument
@@ -170,6 +170,12 @@ class Tokens(Protocol):
 
     def locate(self, ticket: int, place: KeyPlace, *, generate: bool) -> bool:
         """Look for, or make, a key; its SPKI comes back as an event. False when no such device is configured."""
+
+    def stamp_hindrance(self) -> Unavailable | None:
+        """Why no signature can be timestamped now; None when it can, or soon can."""
+
+    def stamp(self, job: StampJob) -> None:
+        """Have one signature timestamped; the end comes back as an event."""
 
     def set_stop(self, *, stopped: bool) -> None:
         """Stop all key calls at once, or let them go on."""

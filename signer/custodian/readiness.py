@@ -35,10 +35,9 @@ def _report(
     standing: Standing, *, tree_size: int, keys: Collection[str], signing: Signing, probing: Probing, now: datetime
 ) -> StatusReport:
     # A key that no policy in force names may wait for its record or for its rotation.
-    roles = {each.key for policy in standing.policies.values() for each in policy.environments.values()}
     problems = []
     needed = set()
-    for role in sorted(roles):
+    for role in sorted(standing.roles):
         try:
             name = standing.key_name(role) if role in standing.lives else role
         except Unavailable as fault:
@@ -53,6 +52,7 @@ def _report(
         usable.append((name, not problem))
         if problem and name in needed:
             problems.append(f"key {name}: {problem}")
+    problems += signing.timestamp_problems(standing=standing, now=now)
     if standing.access is None or not standing.policies:
         problems.append("no policy or no access document is in force: activate both with `signer policy activate`")
     if standing.halt is not None:

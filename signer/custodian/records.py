@@ -8,7 +8,7 @@ Act       evidence kept, a document in force, a key recorded, a halt: answered b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from policy.facts import Facts
 from signer.custodian.commands import Failed, Idempotency, Reply
 from signer.custodian.judged import read_sha256
 from signer.custodian.payloads import Payload
-from signer.custodian.token_events import JobEnded
+from signer.custodian.token_events import JobEnded, Stamped
 from signer.domain.subject import Subject
 from signer.errors import Malformed, Refused, SignerError, Unavailable
 from signer.keys.keyring import PinnedKey
@@ -73,13 +73,32 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stamping:
+    """How signatures are timestamped."""
+
+    required: bool
+    """Whether nothing is released without."""
+    chains: tuple[tuple[bytes, ...], ...]
+    """Pinned certificates, DER, of the authorities that count now; empty when none can be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What honours an ALLOW."""
+
+    keys: Mapping[str, PinnedKey] = field(default_factory=dict)
+    """The key of each format of the environment."""
+    stamping: Stamping | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """A decision leaf on its way to the ledger."""
 
     claim: Claim
     verdict: Verdict
-    keys: tuple[PinnedKey, ...]
-    """One key for each format of the environment; empty unless allowed."""
+    means: Means
+    """What signs; nothing unless allowed."""
     begin_by: int
     """CLOCK_MONOTONIC nanoseconds after which no key may be called for it."""
     entries: tuple[Entry, ...]
@@ -93,8 +112,11 @@ class Flight:
     index: int
     """Leaf index of the decision."""
     outputs: tuple[tuple[Payload, PinnedKey], ...] = ()
+    stamping: Stamping | None = None
     ended: dict[int, JobEnded] = field(default_factory=dict)
     """How each output's job ended, by its position."""
+    stamped: dict[int, Stamped] = field(default_factory=dict)
+    """The timestamp over each output's signature, by its position."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,10 @@ from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import load_standing
 from signer.custodian.stowing import Stowing
+from signer.custodian.timestamp_place import TimestampPlace
+from signer.custodian.timestamps import Timestamps
 from signer.custodian.token_pool import TokenPool
+from signer.custodian.token_process import TokenProcess
 from signer.custodian.tokens import Tokens
 from signer.errors import Misconfigured, Unavailable
 from signer.keys.keyring import KeyPlace, Keyring, keyring_of
@@ -62,6 +65,7 @@ class Service:
     key_limits: Mapping[str, int]
     """How often a key may be called in its life, by its name; a key that is not in it has no limit."""
     devices: Collection[DevicePlace]
+    timestamp: TimestampPlace | None
     version: str
     """Of this software; stands in payloads."""
 
@@ -108,7 +112,13 @@ def serve(
                 remedy="add the token's module and PIN file, or the region, to the settings",
             )
     with closing(selectors.DefaultSelector()) as selector:
-        tokens = Tokens(_pools(service, keyring=keyring, reader=reader, clock=clock, log=log), selector=selector)
+        tokens = Tokens(
+            _pools(service, keyring=keyring, reader=reader, clock=clock, log=log),
+            selector=selector,
+            timestamps=None
+            if service.timestamp is None
+            else Timestamps(service.timestamp, selector=selector, monotonic=clock.monotonic, log=log),
+        )
         genesis = load_standing(reader, previous=None).genesis
         identity = Identity(origin=genesis.origin, dev=genesis.dev, version=service.version)
         signing = Signing(
@@ -190,7 +200,7 @@ def _meet(tokens: Tokens, *, selector: selectors.BaseSelector, clock: SystemCloc
     deadline = clock.monotonic() + SETTLE_NS
     tokens.turn(())
     while not tokens.settled and clock.monotonic() < deadline:
-        tokens.turn([key.data for key, _ in selector.select(0.1)])
+        tokens.turn([key.data for key, _ in selector.select(0.1) if isinstance(key.data, TokenProcess)])
     return tokens.misconfigurations()
 
 

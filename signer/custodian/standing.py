@@ -86,6 +86,12 @@ class Standing:
         )
 
     @property
+    def roles(self) -> frozenset[str]:
+        """The roles of keys that policies in force name."""
+        environments = (each for policy in self.policies.values() for each in policy.environments.values())
+        return frozenset(output.key for environment in environments for output in environment.outputs)
+
+    @property
     def compromised(self) -> frozenset[str]:
         """Key ids of the compromised keys."""
         return frozenset(life.created.kid for life in self.lives.values() if life.status == "compromised")

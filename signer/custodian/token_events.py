@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of a token and how it ends, as the rest of the custodian sees it."""
+"""What is asked of a token or a timestamp authority, and how it ends, as the rest of the custodian sees it."""
 
 from __future__ import annotations
 
@@ -50,6 +50,24 @@ class KeyLocated:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StampJob:
+    """A signature to be timestamped under one of these pinned chains; `ticket` is the asker's name for it."""
+
+    ticket: int
+    signature: bytes
+    chains: tuple[tuple[bytes, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamped:
+    """The verified timestamp response of one job; empty when there is none, and `detail` says why."""
+
+    ticket: int
+    response: bytes
+    detail: str
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """A token showed or used another key than the pinned one: signing must halt until a person acts."""
@@ -58,4 +76,4 @@ class Alarm:
     detail: str
 
 
-TokenEvent = JobEnded | KeyLocated | Alarm
+TokenEvent = JobEnded | Stamped | KeyLocated | Alarm

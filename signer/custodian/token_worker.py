@@ -10,9 +10,7 @@ answers (invariant I11). Vendor code that crashes or hangs costs this process al
 
 from __future__ import annotations
 
-import ctypes
 import mmap
-import os
 import signal
 import socket
 import sys
@@ -24,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from signer.custodian.frames import FrameReader, decode_body, encode_frame
+from signer.custodian.spawned import die_with_parent
 from signer.custodian.token_messages import (
     BOARD_SIZE,
     BOARD_STOP,
@@ -50,7 +49,6 @@ from signer.keys.uri import parse_uri
 
 FLUSH_AFTER_NS = 500_000
 """Results wait at most this long for the rest of their batch: fast tokens answer in batches, slow ones at once."""
-_PR_SET_PDEATHSIG = 1
 _READ = 64 * 1024
 
 
@@ -230,7 +228,7 @@ def main(argv: list[str]) -> int:
     """Serve on the inherited descriptors; exit code 0 when the custodian hung up, 1 after a fault."""
     channel = socket.socket(fileno=int(argv[1]))
     board = Board(int(argv[2]))
-    _die_with_parent(int(argv[3]))
+    die_with_parent(int(argv[3]))
     # The custodian decides when this process ends; a Ctrl-C in its terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -284,14 +282,6 @@ def _failed(job: Job, code: str, detail: str) -> Result:
     return Result(
         number=job.number, signature=b"", code=code, detail=detail, remedy="", scope=Scope.CALL.value, touched=False
     )
-
-
-def _die_with_parent(parent: int) -> None:
-    """Ask the kernel to kill this process when the custodian dies: a stopped one never reads the hang-up."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

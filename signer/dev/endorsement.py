@@ -16,6 +16,7 @@ from signer.dev.certificates import load_key
 from signer.dev.directory import OWNERS, write_public
 from signer.dev.installation import ORIGIN, THRESHOLD, Installation
 from signer.domain.algorithm import parse_algorithm
+from signer.domain.purpose import parse_purpose
 from signer.formats.owner_act import OwnerAct, sign_owner_act
 from signer.formats.trust import TrustDocument, TrustKey, build_trust_document, parse_trust_file, trust_act
 from signer.identity.access import Access
@@ -106,7 +107,7 @@ def _trust_key(event: KeyRow) -> TrustKey:
         name=event.name,
         kid=event.kid,
         spki=event.spki,
-        purpose=event.purpose,
+        purpose=parse_purpose(event.purpose),
         algorithm=parse_algorithm(event.algorithm),
         status="active",
         not_before=event.time,

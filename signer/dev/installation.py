@@ -150,7 +150,9 @@ def _render_settings(directory: DevDirectory, *, token: SoftToken, policy: Polic
     """signer.toml; each key that an environment names becomes an object of the software token."""
     uid = os.getuid()
     api, public, operations = _free_ports(port, 0, 0)
-    keys = sorted({environment.key for environment in policy.environments.values()})
+    purposes = {
+        output.key: output.purpose for environment in policy.environments.values() for output in environment.outputs
+    }
     lines = [
         "# Written anew at each start of `signer dev`.",
         f"origin = {_text(ORIGIN)}",
@@ -177,14 +179,14 @@ def _render_settings(directory: DevDirectory, *, token: SoftToken, policy: Polic
         f"spool = {_text(directory.spool)}",
         f"store = {_text(directory.state / 'documents')}",
     ]
-    for name in keys:
+    for name, purpose in sorted(purposes.items()):
         # The id follows from the name: another policy's keys never meet these.
         ident = "".join(f"%{byte:02X}" for byte in hashlib.sha256(name.encode()).digest()[:4])
         lines += [
             "[[keys]]",
             f"name = {_text(name)}",
             f"uri = {_text(f'pkcs11:token={LABEL};object={name};id={ident}')}",
-            'purpose = "statement"',
+            f"purpose = {_text(purpose)}",
             'algorithm = "ecdsa-p256-sha256"',
         ]
     lines += [

@@ -41,6 +41,8 @@ RSA_BITS: Mapping[Algorithm, int] = {
 """Bits of the modulus."""
 
 PSS = frozenset({Algorithm.RSA_PSS_3072, Algorithm.RSA_PSS_4096})
+SHA256_SIGNED = frozenset({Algorithm.ECDSA_P256, *RSA_BITS})
+"""Algorithms whose key is given the sha256 of a message."""
 SHA256_SIZE = 32
 SHA384_SIZE = 48
 

@@ -25,7 +25,7 @@ from signer.formats.canonical import canonical
 from signer.formats.dsse import MAX_ENVELOPE, Envelope, envelope_object, read_envelope
 from signer.formats.shape import read_shape
 from signer.formats.spki import PublicKey, verify_signature
-from signer.formats.strict_base64 import decode_base64
+from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.strict_json import parse_object
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -62,6 +62,8 @@ class MessageBundle:
 
     hint: str | None
     signature: bytes
+    timestamps: tuple[bytes, ...]
+    """RFC 3161 responses over the signature, DER."""
     sha256: bytes | None
     """The digest that the bundle names; unauthenticated, so it can refuse an artifact and never accept one."""
 
@@ -118,15 +120,43 @@ class _Bundle(msgspec.Struct, rename="camel"):
     message_signature: _Message | None = None
 
 
-def build_bundle(*, payload_type: str, payload: bytes, keyid: str, signature: bytes) -> bytes:
-    """Canonical bytes of a bundle for a managed key; DSSE keyid and hint are equal."""
+def build_bundle(
+    *, payload_type: str, payload: bytes, keyid: str, signature: bytes, timestamps: Sequence[bytes] = ()
+) -> bytes:
+    """Canonical bytes of a bundle for a managed key; DSSE keyid and hint are equal.
+
+    `timestamps` are RFC 3161 responses over the signature, DER.
+    """
     return canonical(
         {
             "mediaType": MEDIA_TYPE,
-            "verificationMaterial": {"publicKey": {"hint": keyid}, "tlogEntries": []},
+            "verificationMaterial": _material(keyid, timestamps),
             "dsseEnvelope": envelope_object(payload_type, payload, [(keyid, signature)]),
         }
     )
+
+
+def build_message_bundle(*, sha256: str, keyid: str, signature: bytes, timestamps: Sequence[bytes] = ()) -> bytes:
+    """Canonical bytes of a bundle for a managed key's signature over the bytes whose sha256 (hexadecimal) is given."""
+    return canonical(
+        {
+            "mediaType": MEDIA_TYPE,
+            "verificationMaterial": _material(keyid, timestamps),
+            "messageSignature": {
+                "messageDigest": {"algorithm": "SHA2_256", "digest": encode_base64(bytes.fromhex(sha256))},
+                "signature": encode_base64(signature),
+            },
+        }
+    )
+
+
+def _material(keyid: str, timestamps: Sequence[bytes]) -> dict[str, Any]:
+    stamped = [{"signedTimestamp": encode_base64(each)} for each in timestamps]
+    return {
+        "publicKey": {"hint": keyid},
+        "tlogEntries": [],
+        **({"timestampVerificationData": {"rfc3161Timestamps": stamped}} if stamped else {}),
+    }
 
 
 def parse_bundle(data: bytes) -> Bundle:
@@ -145,13 +175,12 @@ def read_bundle(value: Any) -> Bundle:
     envelope = read_envelope(wire.dsse_envelope)
     if len(envelope.signatures) != 1:
         raise Malformed("evidence-invalid", "a Sigstore bundle carries exactly one signature")
-    timestamps = _timestamps(material)
     return Bundle(
         envelope,
         _hint(material),
         certificate=_leaf(material),
         entries=len(material.tlog_entries or ()),
-        timestamps=tuple(decode_base64(stamp.signed_timestamp, what="timestamp of the bundle") for stamp in timestamps),
+        timestamps=_responses(material),
     )
 
 
@@ -165,6 +194,7 @@ def parse_message_bundle(data: bytes) -> MessageBundle:
     return MessageBundle(
         hint=_hint(wire.verification_material),
         signature=decode_base64(message.signature, what="signature of the bundle"),
+        timestamps=_responses(wire.verification_material),
         sha256=None
         if stated is None or stated.algorithm != "SHA2_256"
         else decode_base64(stated.digest, what="digest of the bundle"),
@@ -194,6 +224,11 @@ def _read(value: Any) -> _Bundle:
 def _timestamps(material: _Material) -> Sequence[_Timestamp]:
     stamps = material.timestamp_verification_data
     return (stamps.rfc3161 or ()) if stamps is not None else ()
+
+
+def _responses(material: _Material) -> tuple[bytes, ...]:
+    stamps = _timestamps(material)
+    return tuple(decode_base64(stamp.signed_timestamp, what="timestamp of the bundle") for stamp in stamps)
 
 
 def _hint(material: _Material) -> str | None:

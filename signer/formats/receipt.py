@@ -8,8 +8,9 @@
      "documents":{"<sha256>":"<base64>"},
      "bundles":[{"format":"vsa","bundle":"<base64 of the bundle bytes>"}]}
 
-`documents` holds the subjects and findings that the decision leaf names. Parsing checks the shape and that each
-document has the digest it is filed under; proofs and signatures are checked in `signer.verify`.
+`documents` holds the subjects and findings that the decision leaf names, and the simple signing documents of images.
+`bundles` holds one for the statement, and one for each signature of an image or an artifact. Parsing checks the shape
+and that each document has the digest it is filed under; proofs and signatures are checked in `signer.verify`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ The document inside:
      "ledger_keys":["<vkey>"],"origin":"…","owners":{"keys":["<base64 DER SPKI>"],"threshold":2},
      "type":"signing-authority/trust/v1","verifier":"https://<origin>","version":1}
 
-A newer document is accepted only when the owners of the older one signed it.
+A newer document is accepted only when the owners of the older one signed it. Where there are timestamp authorities they
+stand under `timestamp_authorities` (`signer.formats.trust_authority`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from signer.domain.algorithm import Algorithm, parse_algorithm
+from signer.domain.purpose import Purpose, parse_purpose
 from signer.errors import Malformed, Refused
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import Envelope, encode_envelope, envelope_object, parse_envelope, read_envelope
@@ -35,6 +37,7 @@ from signer.formats.shape import read_shape
 from signer.formats.spki import keyid, load_spki
 from signer.formats.strict_base64 import decode_base64, encode_base64
 from signer.formats.strict_json import parse_object
+from signer.formats.trust_authority import AuthorityWire, TimestampAuthority, authority_object, read_authority
 
 TYPE = "signing-authority/trust/v1"
 MEDIA_TYPE = "application/vnd.signing-authority.trust+json"
@@ -53,7 +56,7 @@ class TrustKey:
     name: str
     kid: str
     spki: bytes
-    purpose: str
+    purpose: Purpose
     algorithm: Algorithm
     status: KeyStatus
     not_before: datetime
@@ -73,6 +76,7 @@ class TrustDocument:
     threshold: int
     owners: tuple[bytes, ...]
     keys: tuple[TrustKey, ...]
+    timestamp_authorities: tuple[TimestampAuthority, ...] = ()
 
     def key(self, kid: str) -> TrustKey | None:
         """The key with this key id."""
@@ -114,6 +118,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     ledger_keys: list[str]
     owners: _Owners
     keys: list[_Key]
+    timestamp_authorities: list[AuthorityWire] = []
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -123,6 +128,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 def build_trust_document(trust: TrustDocument) -> bytes:
     """The canonical bytes that owners sign."""
+    authorities = [authority_object(each) for each in trust.timestamp_authorities]
     return canonical(
         {
             "type": TYPE,
@@ -138,7 +144,7 @@ def build_trust_document(trust: TrustDocument) -> bytes:
                     "name": key.name,
                     "kid": key.kid,
                     "spki": encode_base64(key.spki),
-                    "purpose": key.purpose,
+                    "purpose": key.purpose.value,
                     "algorithm": key.algorithm.value,
                     "status": key.status,
                     "not_before": format_time(key.not_before),
@@ -146,6 +152,7 @@ def build_trust_document(trust: TrustDocument) -> bytes:
                 }
                 for key in trust.keys
             ],
+            **({"timestamp_authorities": authorities} if authorities else {}),
         }
     )
 
@@ -164,6 +171,9 @@ def parse_trust_document(data: bytes) -> TrustDocument:
     keys = tuple(_key(key) for key in wire.keys)
     if len({key.kid for key in keys}) != len(keys):
         raise Malformed(_CODE, "the trust document lists one key twice")
+    stamping = tuple(read_authority(entry) for entry in wire.timestamp_authorities)
+    if len({each.name for each in stamping}) != len(stamping):
+        raise Malformed(_CODE, "the trust document lists one timestamp authority twice")
     return TrustDocument(
         version=wire.version,
         origin=wire.origin,
@@ -174,6 +184,7 @@ def parse_trust_document(data: bytes) -> TrustDocument:
         threshold=wire.owners.threshold,
         owners=owners,
         keys=keys,
+        timestamp_authorities=stamping,
     )
 
 
@@ -249,7 +260,7 @@ def _key(wire: _Key) -> TrustKey:
         name=wire.name,
         kid=wire.kid,
         spki=spki,
-        purpose=wire.purpose,
+        purpose=parse_purpose(wire.purpose),
         algorithm=algorithm,
         status=wire.status,
         not_before=parse_time(wire.not_before, what="not_before", code=_CODE),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from signer.domain.algorithm import Algorithm, parse_algorithm
+from signer.domain.purpose import Purpose, parse_purpose
 from signer.errors import Malformed, Misconfigured, Refused, Unavailable
 from signer.formats.own_signature import require_key, verify_input
 from signer.formats.spki import keyid, load_spki
@@ -29,7 +30,7 @@ class KeyPlace:
 
     name: str
     uri: KeyUri
-    purpose: str
+    purpose: Purpose
     algorithm: Algorithm
 
     @property
@@ -115,7 +116,12 @@ def keyring_of(keys: Iterable[tuple[str, str, str, str]]) -> Keyring:
     places = []
     for name, uri, purpose, algorithm in keys:
         try:
-            place = KeyPlace(name=name, uri=parse_uri(uri), purpose=purpose, algorithm=parse_algorithm(algorithm))
+            place = KeyPlace(
+                name=name,
+                uri=parse_uri(uri),
+                purpose=parse_purpose(purpose),
+                algorithm=parse_algorithm(algorithm),
+            )
         except Malformed as fault:
             raise Misconfigured("settings-invalid", f"key {name}: {fault.detail}", remedy=fault.remedy) from None
         places.append(place)

@@ -76,7 +76,8 @@ def named_documents(leaf: Leaf) -> tuple[str, ...]:
         case Decision():
             named = (leaf.subjects, leaf.facts, leaf.findings, leaf.evidence)
         case Outcome():
-            named = tuple(each.bundle for each in leaf.signatures if each.bundle is not None)
+            bundles = (each.bundle for each in leaf.signatures if each.bundle is not None)
+            named = (*bundles, *(each.document for each in leaf.signatures if each.document is not None))
         case WaiverLeaf() | ApprovalLeaf() | ApprovalRevocationLeaf():
             named = _said(leaf)
         case ShadowLeaf():

@@ -162,18 +162,25 @@ class Decision(BaseLeaf, frozen=True, kw_only=True, tag="decision"):
     """Digests of the approvals that this ALLOW rests on: each is used up by it."""
 
 
-class SignatureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignatureEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What happened to one payload of an allowed decision."""
 
     format: str
     payload: str
-    """sha256 of the payload that the custodian built."""
+    """sha256 of the payload that the custodian built; of an artifact that was signed itself, its own."""
     kid: str
     attempts: int
     result: str
     """signed, failed or unknown."""
     bundle: str | None
     """sha256 of the bundle document when signed."""
+    timestamp: str = ""
+    """`granted` or `failed`; left out where no timestamp was asked for. A bundle carries the granted one."""
+
+    @property
+    def document(self) -> str | None:
+        """sha256 of the signed document beside the bundle: a simple signing document is not inside of it."""
+        return self.payload if self.bundle is not None and self.format == "cosign" else None
 
 
 class Outcome(BaseLeaf, frozen=True, kw_only=True, tag="outcome"):

@@ -62,9 +62,10 @@ def receipt_for(reader: Reader, request_id: str, *, recent: Recent | None = None
             remedy="restore the ledger from a copy that passes `signer log verify`",
         )
 
-    judged = (decision.subjects, decision.findings)
+    signed = (each.document for each in outcome.signatures if each.document is not None)
+    documents = (decision.subjects, decision.findings, *signed)
     bundles = [(each.format, each.bundle) for each in outcome.signatures if each.bundle is not None]
-    contents = reader.contents([*judged, *(digest for _, digest in bundles)])
+    contents = reader.contents([*documents, *(digest for _, digest in bundles)])
     policy = decision.policy
     return build_receipt(
         Receipt(
@@ -73,7 +74,7 @@ def receipt_for(reader: Reader, request_id: str, *, recent: Recent | None = None
             policy=PolicyVersion(policy.name, policy.version, policy.digest),
             decision=_proven(reader, recent, decision_index, decision_body, checkpoint),
             outcome=_proven(reader, recent, outcome_index, outcome_body, checkpoint),
-            documents={digest: contents[digest] for digest in judged},
+            documents={digest: contents[digest] for digest in documents},
             bundles=tuple(ReceiptBundle(name, contents[digest]) for name, digest in bundles),
         )
     )

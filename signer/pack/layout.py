@@ -124,9 +124,11 @@ def _index(contents: Contents) -> Iterator[File]:
         for name in ("subjects", "facts", "findings", "evidence"):
             yield _file(f"{place}{name}.json", contents.read(getattr(leaf, name)))
         outcome = contents.outcome(index)
-        bundles = [] if outcome is None else [each.bundle for each in outcome[1].signatures if each.bundle is not None]
-        for number, digest in enumerate(bundles, start=1):
-            yield _file(f"{place}bundle-{number}.json", contents.read(digest))
+        released = [] if outcome is None else [each for each in outcome[1].signatures if each.bundle is not None]
+        for number, each in enumerate(released, start=1):
+            yield _file(f"{place}bundle-{number}.json", contents.read(each.bundle or ""))
+            if each.document is not None:
+                yield _file(f"{place}image-{number}.json", contents.read(each.document))
 
 
 def _approvals(contents: Contents) -> Iterator[File]:

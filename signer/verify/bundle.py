@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from signer.domain.purpose import Purpose
 from signer.domain.subject import Subject
 from signer.errors import Malformed
-from signer.formats.bundle import MAX_BUNDLE, build_bundle, parse_bundle
+from signer.formats.bundle import MAX_BUNDLE, Bundle, build_bundle, parse_bundle
 from signer.formats.dsse import IN_TOTO, pae
 from signer.formats.own_signature import verify_own
 from signer.formats.rfc3339 import format_time
@@ -25,8 +26,9 @@ from signer.formats.strict_json import parse_json
 from signer.formats.trust import TrustDocument, TrustKey
 from signer.formats.vsa import DEV_LEVEL, PREDICATE_TYPE, Vsa, read_vsa
 from signer.verify.checks import Checklist
+from signer.verify.keys import require_valid, trusted_key
+from signer.verify.timestamps import VerifiedTimestamp, check_timestamps
 
-PURPOSE = "statement"
 BREAK_GLASS = "BREAK_GLASS"
 CLOCK_SKEW = timedelta(minutes=2)
 
@@ -42,6 +44,8 @@ class Expectation:
     max_age: timedelta | None = None
     now: datetime | None = None
     """Required with `max_age`."""
+    timestamp: bool = False
+    """Whether a timestamp must be there; one that is there must count in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,7 @@ class VerifiedBundle:
     policy: str
     environment: str
     request_id: str
+    timestamp: VerifiedTimestamp | None
 
 
 def verify_bundle(data: bytes, *, trust: TrustDocument, expect: Expectation, checks: Checklist) -> VerifiedBundle:
@@ -63,19 +68,13 @@ def verify_bundle(data: bytes, *, trust: TrustDocument, expect: Expectation, che
     if not expect.subjects or (expect.max_age is not None and expect.now is None):
         raise ValueError("name at least one subject, and the instant with a largest age")
     with checks.check("bundle is one envelope and nothing else", code="bundle-invalid") as check:
-        envelope = parse_bundle(data).envelope
+        bundle = parse_bundle(data)
+        envelope = bundle.envelope
         signature = envelope.signatures[0]
-        _require_closed(data, keyid=signature.keyid, signature=signature.sig)
+        _require_closed(data, bundle)
         check.found = f"{len(data)} bytes"
     with checks.check("signature by a trusted key", code="key-untrusted") as check:
-        # The key id only selects; what is trusted is the key that the owners' document gives for it.
-        key = trust.key(signature.keyid)
-        if key is None or key.purpose != PURPOSE:
-            raise check.failure(
-                expected=f"a key of the trust file with the purpose {PURPOSE}",
-                found=f"key id {signature.keyid[:64]!r}" + ("" if key is None else f" with the purpose {key.purpose}"),
-                remedy="fetch the newest trust file: signer trust update",
-            )
+        key = trusted_key(check, trust, signature.keyid, purpose=Purpose.STATEMENT)
         message = pae(envelope.payload_type, envelope.payload)
         verify_own(key.algorithm, load_spki(key.spki), message, signature.sig)
         check.found = f"{key.name} ({key.kid})"
@@ -90,6 +89,15 @@ def verify_bundle(data: bytes, *, trust: TrustDocument, expect: Expectation, che
         )
         vsa = read_vsa(statement)
     time, request_id = _check_key_in_time(vsa, key, checks)
+    timestamp = check_timestamps(
+        bundle.timestamps,
+        signature=signature.sig,
+        judged=time,
+        key=key,
+        trust=trust,
+        required=expect.timestamp,
+        checks=checks,
+    )
     policy, environment = _check_resource(vsa, trust, expect, checks)
     _check_levels(vsa, trust, expect, checks)
     if expect.max_age is not None and expect.now is not None:
@@ -103,14 +111,20 @@ def verify_bundle(data: bytes, *, trust: TrustDocument, expect: Expectation, che
         policy=policy,
         environment=environment,
         request_id=request_id,
+        timestamp=timestamp,
     )
 
 
-def _require_closed(data: bytes, *, keyid: str, signature: bytes) -> None:
-    """Refuse members that no check looks at: whatever a bundle says, it says under the signature."""
-    envelope = parse_bundle(data).envelope
+def _require_closed(data: bytes, bundle: Bundle) -> None:
+    """Refuse members that no check looks at: whatever a bundle says, it says under a signature."""
+    envelope = bundle.envelope
+    (signature,) = envelope.signatures
     rebuilt = build_bundle(
-        payload_type=envelope.payload_type, payload=envelope.payload, keyid=keyid, signature=signature
+        payload_type=envelope.payload_type,
+        payload=envelope.payload,
+        keyid=signature.keyid,
+        signature=signature.sig,
+        timestamps=bundle.timestamps,
     )
     given = parse_json(data, limit=MAX_BUNDLE, what="Sigstore bundle")
     if given != parse_json(rebuilt, limit=2 * MAX_BUNDLE, what="Sigstore bundle"):
@@ -150,23 +164,7 @@ def _check_key_in_time(vsa: Vsa, key: TrustKey, checks: Checklist) -> tuple[date
             raise check.failure(
                 code="bundle-invalid", expected="timeVerified and the request id", found="a summary without them"
             )
-        check.require(
-            key.status in ("active", "retired"),
-            expected="an active or retired key",
-            found=f"{key.name} is {key.status}",
-            remedy="do not use what this key signed; ask the security team",
-        )
-        end = "open" if key.not_after is None else format_time(key.not_after)
-        check.require(
-            key.not_before <= vsa.time and (key.not_after is None or vsa.time <= key.not_after),
-            expected=f"a time between {format_time(key.not_before)} and {end}",
-            found=format_time(vsa.time),
-        )
-        check.require(
-            key.status == "active" or key.not_after is not None,
-            expected="an end of validity for a key that is not active",
-            found="none",
-        )
+        require_valid(check, key, at=vsa.time)
         check.found = f"{key.status}, signed at {format_time(vsa.time)}"
     return vsa.time, vsa.request_id
 

@@ -14,13 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from signer.domain.subject import Subject
 from signer.errors import Malformed, Refused
-from signer.formats.canonical import sha256_hex
 from signer.formats.facts import decode_facts
 from signer.formats.strict_json import parse_object
 from signer.formats.trust import TrustDocument, parse_trust_file, verify_trust_file
 from signer.formats.ustar import Buffer, read_archive
 from signer.identity.access import parse_access
-from signer.ledger.leaves import Decision, SignatureEntry, decode_leaf
+from signer.ledger.leaves import Decision, decode_leaf
 from signer.pack.layout import INDEX, MANIFEST, RELEASE, ROOT, lay_out
 from signer.pack.manifest import MAX_MANIFEST, Manifest, build_manifest, read_manifest
 from signer.releases.contents import Contents, PackedLeaf
@@ -28,11 +27,11 @@ from signer.releases.findings import ReleaseFinding, find, policy_of
 from signer.tlog.checkpoint import verify_checkpoint
 from signer.tlog.merkle import leaf_hash
 from signer.tlog.proof import verify_proof
-from signer.verify.bundle import Expectation, verify_bundle
 from signer.verify.checks import Check, Checklist
 from signer.verify.pack_approvals import verify_approvals
 from signer.verify.pack_facts import Renaming, rederive
 from signer.verify.pack_files import MAX_FILE, PackedRelease, PackFiles
+from signer.verify.pack_signatures import check_released
 from signer.verify.replay import verify_replay
 from signer.verify.trust import ledger_keys, verify_trust
 
@@ -82,7 +81,7 @@ def verify_pack(
     contents = _contents(files, manifest, trusted, checks)
     _rendered(files, contents, manifest, checks)
     _trust_copy(contents, trusted, checks)
-    _signatures(contents, trusted, checks)
+    check_released(contents, trusted, checks)
     _judgements(contents, checks)
     with checks.check("findings are made again", code=_CODE) as check:
         findings = find(contents)
@@ -236,31 +235,6 @@ def _trust_copy(contents: Contents, trust: TrustDocument, checks: Checklist) -> 
             found=f"{copy.origin}, {copy.genesis}",
         )
         check.found = f"version {copy.version}"
-
-
-def _signatures(contents: Contents, trust: TrustDocument, checks: Checklist) -> None:
-    """Every released signature, under a key that was valid when it signed."""
-    with checks.check("every signature holds", code="signature-invalid") as check:
-        count = 0
-        for index, leaf in contents.decisions():
-            ended = contents.outcome(index)
-            for entry in () if ended is None else ended[1].signatures:
-                if entry.bundle is not None:
-                    _signature(contents, leaf, entry, trust)
-                    count += 1
-        check.found = f"{count} signatures"
-
-
-def _signature(contents: Contents, leaf: Decision, entry: SignatureEntry, trust: TrustDocument) -> None:
-    data = contents.read(entry.bundle or "")
-    if entry.format != "vsa":
-        return  # a format of its own verifier; its bytes are those that the outcome leaf names
-    subjects = tuple(Subject.of(name, {"sha256": sha256}) for name, sha256 in contents.subjects(leaf))
-    expect = Expectation(subjects=subjects, policy=leaf.policy.name, environment=leaf.environment)
-    bundle = verify_bundle(data, trust=trust, expect=expect, checks=Checklist())
-    said = (sha256_hex(bundle.payload), bundle.key.kid, bundle.request_id)
-    if said != (entry.payload, entry.kid, leaf.request):
-        raise Refused("outcome-mismatch", f"the outcome of request {leaf.request} names another signature")
 
 
 def _judgements(contents: Contents, checks: Checklist) -> None:

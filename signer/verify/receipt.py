@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policy.decision import LETS_THROUGH, Verdict
+from policy.outputs import VSA
 from signer.errors import Malformed
 from signer.formats.canonical import sha256_hex
 from signer.formats.findings import decode_decision
@@ -22,6 +23,7 @@ from signer.tlog.checkpoint import Checkpoint
 from signer.tlog.proof import verify_proof
 from signer.verify.bundle import VerifiedBundle
 from signer.verify.checks import Checklist
+from signer.verify.outputs import check_outputs
 from signer.verify.trust import ledger_keys
 
 MAX_SUBJECTS_DOCUMENT = 4 * 1024 * 1024
@@ -52,7 +54,8 @@ def verify_receipt(data: bytes, *, trust: TrustDocument, bundle: VerifiedBundle,
         for name, expected, found in _decision_pairs(receipt, decision, bundle):
             check.require(found == expected, expected=f"{name} {expected}", found=f"{name} {found}")
         check.found = f"leaf {receipt.decision.index}, {decision.verdict}"
-    _check_documents(receipt, decision, bundle, checks)
+    named = _signed_documents(outcome_body)
+    _check_documents(receipt, decision, bundle, checks, signed=named)
     with checks.check("outcome leaf names this bundle", code="outcome-mismatch") as check:
         outcome = decode_leaf(outcome_body)
         if not isinstance(outcome, Outcome):
@@ -72,10 +75,24 @@ def verify_receipt(data: bytes, *, trust: TrustDocument, bundle: VerifiedBundle,
             found="; ".join(f"payload {entry[0]} by {entry[1]} in bundle {entry[3]}" for entry in signed) or "none",
             remedy="this receipt belongs to another bundle",
         )
+        stamped = [entry.timestamp == "granted" for entry in outcome.signatures if entry.format == VSA]
+        check.require(
+            stamped == [bundle.timestamp is not None],
+            expected="one statement, and what the leaf says of its timestamp",
+            found=f"{len(stamped)} statements, timestamps granted: {sum(stamped)}",
+        )
         carried = [(entry.format, sha256_hex(entry.bundle)) for entry in receipt.bundles]
         recorded = [(entry.format, entry.bundle) for entry in outcome.signatures]
         check.require(carried == recorded, expected=f"the bundles {recorded}", found=f"{carried}")
         check.found = f"leaf {receipt.outcome.index}, {outcome.status}"
+    check_outputs(
+        receipt,
+        outcome,
+        trust=trust,
+        subjects=[(subject.name, subject.artifact["sha256"]) for subject in bundle.vsa.subjects],
+        time=bundle.time,
+        checks=checks,
+    )
     return VerifiedReceipt(receipt=receipt, decision=decision, outcome=outcome, checkpoint=checkpoint)
 
 
@@ -119,17 +136,30 @@ def _outcome_pairs(receipt: Receipt, leaf: Outcome) -> tuple[tuple[str, object, 
     )
 
 
-def _check_documents(receipt: Receipt, decision: Decision, bundle: VerifiedBundle, checks: Checklist) -> None:
-    """The receipt carries the two documents that the leaf names; parsing has matched bytes and digests already."""
+def _signed_documents(outcome_body: bytes) -> frozenset[str]:
+    """The simple signing documents that an outcome leaf names; none where the leaf cannot be read, which is a check."""
+    try:
+        outcome = decode_leaf(outcome_body)
+    except Malformed:
+        return frozenset()
+    if not isinstance(outcome, Outcome):
+        return frozenset()
+    return frozenset(entry.document for entry in outcome.signatures if entry.document is not None)
+
+
+def _check_documents(
+    receipt: Receipt, decision: Decision, bundle: VerifiedBundle, checks: Checklist, *, signed: frozenset[str]
+) -> None:
+    """The receipt carries the documents that the leaves name; parsing has matched bytes and digests already."""
     with checks.check("judged subjects are the signed subjects", code="subjects-mismatch") as check:
         check.require(
-            set(receipt.documents) == {decision.subjects, decision.findings},
-            expected=f"the documents {decision.subjects} and {decision.findings}",
+            set(receipt.documents) == {decision.subjects, decision.findings, *signed},
+            expected=f"the documents {', '.join((decision.subjects, decision.findings, *sorted(signed)))}",
             found=", ".join(sorted(receipt.documents)) or "none",
         )
         subjects = _subjects(receipt.documents[decision.subjects])
-        signed = [(subject.name, dict(subject.artifact)) for subject in bundle.vsa.subjects]
-        check.require(subjects == signed, expected="the same names and digests in the same order", found="others")
+        stated = [(subject.name, dict(subject.artifact)) for subject in bundle.vsa.subjects]
+        check.require(subjects == stated, expected="the same names and digests in the same order", found="others")
         check.found = f"{len(subjects)} subject(s)"
     with checks.check("findings let the release through", code="findings-mismatch") as check:
         judged = decode_decision(receipt.documents[decision.findings])

@@ -13,6 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Blueprint, Response
 
+from signer.domain.purpose import Purpose
 from signer.formats.canonical import canonical
 from signer.formats.jwks import MEDIA_TYPE as JWKS_TYPE, jwk, jwks
 from signer.formats.rfc3339 import format_time
@@ -50,12 +51,18 @@ def keys(application: Application) -> Blueprint:
 
     @resource.get("/.well-known/jwks.json", Answer(media_type=JWKS_TYPE))
     def key_set() -> Response:
-        """Serve the keys that the owners vouch for as a JWK Set (RFC 7517); compromised ones are not in it."""
+        """Serve the keys of statements that the owners vouch for as a JWK Set (RFC 7517).
+
+        A JWK names no purpose, and whoever reads the set may believe a statement of any key in it: keys of other
+        purposes are not in it, and neither are compromised ones.
+        """
         trust = _trust(application)
         vouched = () if trust is None else trust.keys
         lost = {life.created.kid for life in _lives(application).values() if life.status == "compromised"}
         members = [
-            jwk(key.spki, alg=key.algorithm) for key in vouched if key.status != "compromised" and key.kid not in lost
+            jwk(key.spki, alg=key.algorithm)
+            for key in vouched
+            if key.purpose is Purpose.STATEMENT and key.status != "compromised" and key.kid not in lost
         ]
         return fresh(Response(jwks(members), mimetype=JWKS_TYPE))
 

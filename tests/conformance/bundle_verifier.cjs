@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// node bundle_verifier.cjs KEY.pem < bundle: verified by npm's @sigstore/verify with a managed key and no log.
+// node bundle_verifier.cjs KEY.pem [ROOT.json [ARTIFACT]] < bundle: verified by npm's @sigstore/verify with a managed key
+// and no log; with a trusted root one timestamp by an authority of it is demanded.
 const { createPublicKey } = require('node:crypto');
 const { readFileSync } = require('node:fs');
 const { createRequire } = require('node:module');
@@ -10,11 +11,14 @@ const { TrustedRoot } = load('@sigstore/protobuf-specs');
 const { Verifier, toSignedEntity, toTrustMaterial } = load('@sigstore/verify');
 
 const publicKey = createPublicKey(readFileSync(process.argv[2]));
+const [rootFile, artifactFile] = process.argv.slice(3);
 const empty = { mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1' };
-const trust = toTrustMaterial(TrustedRoot.fromJSON(empty), () => ({ publicKey, validFor: () => true }));
-const verifier = new Verifier(trust, { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: 0 });
+const root = rootFile ? JSON.parse(readFileSync(rootFile, 'utf8')) : empty;
+const trust = toTrustMaterial(TrustedRoot.fromJSON(root), () => ({ publicKey, validFor: () => true }));
+const verifier = new Verifier(trust, { tlogThreshold: 0, ctlogThreshold: 0, timestampThreshold: rootFile ? 1 : 0 });
+const artifact = artifactFile ? readFileSync(artifactFile) : undefined;
 try {
-  verifier.verify(toSignedEntity(bundleFromJSON(JSON.parse(readFileSync(0, 'utf8')))));
+  verifier.verify(toSignedEntity(bundleFromJSON(JSON.parse(readFileSync(0, 'utf8'))), artifact));
   console.log('verified');
 } catch (fault) {
   console.log(fault.code || fault.name);

@@ -40,10 +40,20 @@ class SigstoreJs:
             pytest.skip("npm cannot fetch @sigstore/verify here")
         return cls(folder)
 
-    def verify(self, bundle: Mapping[str, Any], key: PublicKey) -> str:
-        """`verified`, or the code of the verifier's error."""
+    def verify(
+        self,
+        bundle: Mapping[str, Any],
+        key: PublicKey,
+        *,
+        root: Mapping[str, Any] | None = None,
+        artifact: bytes | None = None,
+    ) -> str:
+        """`verified`, or the code of the verifier's error; with a trusted root a timestamp by it is demanded."""
         (self.folder / "key.pem").write_text(spki_pem(key))
-        return self._run(VERIFIER, "key.pem", given=bundle)
+        (self.folder / "root.json").write_text(json.dumps(root))
+        (self.folder / "artifact").write_bytes(artifact or b"")
+        files = ["" if root is None else "root.json", "" if artifact is None else "artifact"]
+        return self._run(VERIFIER, "key.pem", *files, given=bundle)
 
     def verify_under(self, root: bytes, given: Mapping[str, Any]) -> str:
         """Verify a log entry, or a bundle by the keys given with it, under a trusted root (see `root_verifier.cjs`)."""

@@ -18,6 +18,7 @@ from signer.custodian.device_place import DevicePlace
 from signer.custodian.token_events import Alarm, JobEnded, KeyLocated, SigningJob, TokenEvent
 from signer.custodian.token_pool import TokenPool
 from signer.domain.algorithm import Algorithm, key_input
+from signer.domain.purpose import Purpose
 from signer.formats.own_signature import verify_own
 from signer.formats.spki import load_spki, spki_der
 from signer.keys.keyring import KeyPlace, PinnedKey, pin_of
@@ -95,7 +96,7 @@ class Driver:
             SigningJob(
                 ticket=self.ticket,
                 key=PinnedKey(
-                    place=place(arn), pin=pin_of("release", purpose="statement", algorithm=algorithm, spki=spki)
+                    place=place(arn), pin=pin_of("release", purpose=Purpose.STATEMENT, algorithm=algorithm, spki=spki)
                 ),
                 data=key_input(algorithm, message),
                 begin_by=time.monotonic_ns() + 5 * 10**9,
@@ -114,7 +115,7 @@ class Driver:
 
 def place(arn: str) -> KeyPlace:
     return KeyPlace(
-        name="release", uri=parse_uri(f"awskms:///{arn}"), purpose="statement", algorithm=Algorithm.ECDSA_P256
+        name="release", uri=parse_uri(f"awskms:///{arn}"), purpose=Purpose.STATEMENT, algorithm=Algorithm.ECDSA_P256
     )
 
 

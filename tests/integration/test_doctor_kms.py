@@ -11,6 +11,7 @@ import pytest
 from signer.cli.checkup import Line
 from signer.cli.checkup_token import _key_lines
 from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
 from signer.keys.aws_kms import KmsBackend
 from signer.keys.keyring import KeyPlace
 from signer.keys.uri import parse_uri
@@ -34,7 +35,7 @@ def lines(kms: KmsServer, *, algorithm: Algorithm = Algorithm.ECDSA_P256, other:
         recorded = backend.public_key(
             parse_uri(f"awskms:///{kms.create('ECC_NIST_P256', number=2)}"), Algorithm.ECDSA_P256
         ).spki
-    key = KeyPlace(name="release", uri=place, purpose="statement", algorithm=algorithm)
+    key = KeyPlace(name="release", uri=place, purpose=Purpose.STATEMENT, algorithm=algorithm)
     return {line.what: line for line in _key_lines(backend, key, recorded=recorded)}
 
 
@@ -73,7 +74,7 @@ def test_whoever_may_look_and_not_sign_is_told_by_a_dry_run(kms: KmsServer) -> N
 def test_whoever_may_not_even_look_is_told_at_the_key(kms: KmsServer) -> None:
     arn = kms.create("ECC_NIST_P256", number=3)
     key = KeyPlace(
-        name="release", uri=parse_uri(f"awskms:///{arn}"), purpose="statement", algorithm=Algorithm.ECDSA_P256
+        name="release", uri=parse_uri(f"awskms:///{arn}"), purpose=Purpose.STATEMENT, algorithm=Algorithm.ECDSA_P256
     )
     kms.fail("DescribeKey", Fault("error", "AccessDeniedException"))
     [line] = _key_lines(KmsBackend(kms_device(kms)), key, recorded=b"")

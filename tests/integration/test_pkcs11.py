@@ -25,6 +25,7 @@ from signer.custodian.token_pool import TokenPool
 from signer.custodian.tokens import Tokens
 from signer.dev.token import LABEL
 from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
 from signer.formats.own_signature import verify_own
 from signer.formats.spki import load_spki, spki_pem
 from signer.keys.devices import Pkcs11Device
@@ -34,7 +35,7 @@ from signer.telemetry.logs import open_log
 from tests.integration.softhsm import TestToken
 
 URI = parse_uri(f"pkcs11:token={LABEL};object=release;id=%01")
-PLACE = KeyPlace(name="release", uri=URI, purpose="statement", algorithm=Algorithm.ECDSA_P256)
+PLACE = KeyPlace(name="release", uri=URI, purpose=Purpose.STATEMENT, algorithm=Algorithm.ECDSA_P256)
 MESSAGE = b"DSSEv1 a statement"
 DIGEST = hashlib.sha256(MESSAGE).digest()
 WITHIN = 20.0
@@ -95,7 +96,7 @@ class Driver:
         return self.next(KeyLocated)
 
     def pin(self, spki: bytes) -> Pin:
-        pin = pin_of("release", purpose="statement", algorithm=PLACE.algorithm, spki=spki)
+        pin = pin_of("release", purpose=Purpose.STATEMENT, algorithm=PLACE.algorithm, spki=spki)
         self.pins = [(PLACE, spki)]
         return pin
 
@@ -310,12 +311,12 @@ def test_long_messages_of_ed25519_pass_through_a_small_socket_buffer(driver: Dri
     place = KeyPlace(
         name="long",
         uri=parse_uri(f"pkcs11:token={LABEL};object=long;id=%05"),
-        purpose="statement",
+        purpose=Purpose.STATEMENT,
         algorithm=Algorithm.ED25519,
     )
     driver.pool.locate(1, place, generate=True)
     spki = driver.next(KeyLocated).spki
-    pin = pin_of("long", purpose="statement", algorithm=place.algorithm, spki=spki)
+    pin = pin_of("long", purpose=Purpose.STATEMENT, algorithm=place.algorithm, spki=spki)
     messages = {ticket: bytes([ticket]) * TOKEN_MESSAGE for ticket in range(10, 16)}
     for ticket, message in messages.items():
         driver.pool.submit(

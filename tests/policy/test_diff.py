@@ -143,6 +143,14 @@ CASES: dict[str, tuple[Callable[[Value], object], list[str]]] = {
         lambda v: v["environments"]["release"].update(key="other"),
         ["unclear environments.release"],
     ),
+    "an environment that signs images too": (
+        lambda v: v["environments"]["release"].update(formats=["vsa", "cosign"], imageKey="images"),
+        ["unclear environments.release", "unclear environments.release"],
+    ),
+    "an environment that takes timestamps": (
+        lambda v: v["environments"]["release"].update(timestamp="best-effort"),
+        ["tighter environments.release"],
+    ),
     "an environment more": (add_staging, ["looser environments.staging"]),
 }
 

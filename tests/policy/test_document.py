@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from policy import Policy, PolicyError, parse_policy
 from policy.document import Limits
+from policy.outputs import Output
 from policy.rules import RULES
 from tests.policy.factory import document, encode, further_rules, pem
 
@@ -63,6 +64,28 @@ environments:
     assert policy.expires is None
     assert policy.rules[0].required == "a builder of isolation shared or better"
     assert (policy.clock_skew, policy.max_evidence_age) == (timedelta(minutes=2), timedelta(days=7))
+
+
+def test_an_environment_signs_the_statement_alone_unless_it_says_more() -> None:
+    value = document()
+    del value["environments"]["release"]["formats"]
+    assert parse_policy(encode(value)).environments["release"].outputs == (Output("vsa", "release"),)
+
+
+def test_each_format_has_the_key_of_its_own_purpose() -> None:
+    value = document()
+    value["environments"]["release"] |= {
+        "formats": ["cosign", "vsa", "artifact"],
+        "imageKey": "images",
+        "artifactKey": "files",
+    }
+    environment = parse_policy(encode(value)).environments["release"]
+    assert [(each.format, each.key, each.purpose) for each in environment.outputs] == [
+        ("cosign", "images", "image"),
+        ("vsa", "release", "statement"),
+        ("artifact", "files", "artifact"),
+    ]
+    assert (environment.key, environment.formats) == ("release", ("cosign", "vsa", "artifact"))
 
 
 def test_nothing_is_waivable_unless_the_rule_says_so() -> None:
@@ -232,6 +255,37 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "an unknown answer format": (
         lambda v: v["environments"]["release"].update(formats=["pgp"]),
         "environments.release.formats:",
+    ),
+    "formats without the statement": (
+        lambda v: v["environments"]["release"].update(formats=["cosign"], imageKey="images"),
+        "environments.release.formats:",
+    ),
+    "images without a key": (
+        lambda v: v["environments"]["release"].update(formats=["vsa", "cosign"]),
+        "environments.release.imageKey:",
+    ),
+    "artifacts without a key": (
+        lambda v: v["environments"]["release"].update(formats=["vsa", "artifact"]),
+        "environments.release.artifactKey:",
+    ),
+    "a key of images that signs none": (
+        lambda v: v["environments"]["release"].update(imageKey="images"),
+        "environments.release.imageKey:",
+    ),
+    "one key for statements and images": (
+        lambda v: v["environments"]["release"].update(formats=["vsa", "cosign"], imageKey="release"),
+        "environments.release.imageKey:",
+    ),
+    "a key of statements that signs artifacts elsewhere": (
+        lambda v: v["environments"].update(
+            staging=v["environments"]["release"]
+            | {"key": "staging", "formats": ["vsa", "artifact"], "artifactKey": "release"}
+        ),
+        "environments.staging.artifactKey:",
+    ),
+    "a timestamp that may be forgotten": (
+        lambda v: v["environments"]["release"].update(timestamp="optional"),
+        "environments.release.timestamp:",
     ),
     "an environment without key": (lambda v: v["environments"]["release"].pop("key"), "environments.release.key:"),
     "an environment whose name is a path": (

@@ -9,9 +9,22 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from signer.custodian.commands import AddKey, Done, Failed, KeyEvent, Reply, Signed, Status, StatusReport, UpdateTrust
+from signer.custodian.commands import (
+    AddKey,
+    Check,
+    Done,
+    Failed,
+    KeyEvent,
+    Reply,
+    Signed,
+    Status,
+    StatusReport,
+    UpdateTrust,
+)
 from signer.custodian.token_events import KeyLocated
 from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
+from signer.domain.subject import Subject
 from signer.formats.canonical import sha256_hex
 from signer.formats.revocations import RevocationList, read_revocations
 from signer.formats.rfc3339 import format_time
@@ -58,7 +71,7 @@ def trust(world: World, *, version: int = 2, **changes: Any) -> Reply:
         "name": "spare",
         "kid": keyid(NEXT_SPKI),
         "spki": NEXT_SPKI,
-        "purpose": "statement",
+        "purpose": Purpose.STATEMENT,
         "algorithm": Algorithm.ECDSA_P256,
         "status": "active",
         "not_before": NOW - timedelta(hours=1),
@@ -259,3 +272,60 @@ def test_calls_in_work_count_towards_the_limit() -> None:
     world.authority = world.new_authority()
     world.turn(world.decide())
     assert code(world.ask(world.decide())) == "key-exhausted"
+
+
+def with_images(policy: bytes, *, version: int = 2, key: str = "images") -> bytes:
+    """The demo policy in a version that signs images with `key`."""
+    changed = policy.replace(b"version: 1", b"version: %d" % version, 1)
+    assert b"formats: [vsa]" in changed
+    return changed.replace(b"formats: [vsa]", f"formats: [vsa, cosign], imageKey: {key}".encode())
+
+
+def test_a_policy_that_names_a_key_for_another_purpose_does_not_come_into_force() -> None:
+    world = World()
+    policy = world.ledger.active_all("policy")[0].data
+    swapped = policy.replace(b"version: 1", b"version: 2", 1).replace(
+        b'key: "release", formats: [vsa]', b"key: other, formats: [vsa, cosign], imageKey: release"
+    )
+    assert swapped != policy.replace(b"version: 1", b"version: 2", 1)
+    reply = world.ask(world.activation("policy", 2, swapped))
+    assert isinstance(reply, Failed)
+    assert (reply.code, "the purpose image" in reply.remedy) == ("purpose-mixed", True)
+    assert world.ledger.active_all("policy")[0].version == 1
+
+
+def test_a_key_is_not_made_for_another_purpose_than_the_policy_names_it_for() -> None:
+    world = World()
+    policy = world.ledger.active_all("policy")[0].data
+    done(world.ask(world.activation("policy", 2, with_images(policy, key="spare"))))
+    # The settings of this world have it for statements.
+    assert code(create(world, succeeds="")) == "purpose-mixed"
+    assert world.tokens.looks == []
+
+
+def test_a_decision_that_no_key_of_its_purpose_can_honour_is_not_made() -> None:
+    world = World()
+    policy = world.ledger.active_all("policy")[0].data
+    done(world.ask(world.activation("policy", 2, with_images(policy))))
+    size = len(world.ledger.all())
+    image = Subject.of("registry.example.com/shop", {"sha256": "ab" * 32})
+    assert code(world.ask(world.decide(image))) == "key-not-recorded"
+    assert len(world.ledger.all()) == size
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        pytest.param(["shop.tar"], "subject-not-image", id="a file"),
+        pytest.param([f"registry.example.com/shop-{n}" for n in range(5)], "too-many-subjects", id="five images"),
+    ],
+)
+def test_what_cannot_be_signed_as_images_is_refused_before_it_is_judged(names: list[str], expected: str) -> None:
+    world = World()
+    policy = world.ledger.active_all("policy")[0].data
+    done(world.ask(world.activation("policy", 2, with_images(policy))))
+    size = len(world.ledger.all())
+    subjects = [Subject.of(name, {"sha256": f"{at:02x}" * 32}) for at, name in enumerate(names)]
+    command = world.decide(*subjects)
+    assert code(world.ask(command)) == code(world.ask(Check(judge=command.judge))) == expected
+    assert len(world.ledger.all()) == size

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -33,9 +33,10 @@ from signer.custodian.shadowing import Shadowing
 from signer.custodian.signing import Signing
 from signer.custodian.standing import Standing
 from signer.custodian.stowing import Stowing
-from signer.custodian.token_events import JobEnded, SigningJob, TokenEvent
+from signer.custodian.token_events import JobEnded, SigningJob, StampJob, TokenEvent
 from signer.db.statements import Row
 from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
 from signer.domain.subject import Subject
 from signer.errors import Unavailable
 from signer.formats.canonical import sha256_hex
@@ -419,7 +420,8 @@ class FakeLedger:
         uses: Counter[str] = Counter()
         for _, leaf in self.all():
             if isinstance(leaf, leaves.Outcome):
-                uses.update({entry.kid: entry.attempts for entry in leaf.signatures})
+                for entry in leaf.signatures:
+                    uses[entry.kid] += entry.attempts
         return uses
 
     def halted(self) -> HaltRow | None:
@@ -446,6 +448,17 @@ class FakeTokens:
     stopped: bool = False
     refused: frozenset[str] = frozenset()
     reason: str = ""
+    stamps: list[StampJob] = field(default_factory=list)
+    untimely: str = ""
+    others: dict[bytes, ec.EllipticCurvePrivateKey] = field(default_factory=dict)
+    """Keys beside the release key, by their SPKI."""
+
+    def stamp_hindrance(self) -> Unavailable | None:
+        return Unavailable("timestamp-unavailable", self.untimely, remedy="wait") if self.untimely else None
+
+    def stamp(self, job: StampJob) -> None:
+        self.journal.append("stamp")
+        self.stamps.append(job)
 
     def hindrance(self, key: PinnedKey) -> Unavailable | None:  # noqa: ARG002 - one reason for all keys
         return Unavailable("token-unavailable", self.reason) if self.reason else None
@@ -464,6 +477,10 @@ class FakeTokens:
     def refuse(self, kids: Collection[str]) -> None:
         self.refused = frozenset(kids)
 
+    def sign(self, job: SigningJob) -> bytes:
+        private = self.others.get(job.key.pin.spki, self.private)
+        return private.sign(job.data, ec.ECDSA(Prehashed(SHA256())))
+
     def end(self, status: str = "signed", *, reason: str = "", only: int | None = None) -> list[TokenEvent]:
         """End every job that is queued, or the first `only` of them."""
         ending, self.jobs = self.jobs[:only], self.jobs[len(self.jobs[:only]) :]
@@ -471,7 +488,7 @@ class FakeTokens:
             JobEnded(
                 ticket=job.ticket,
                 status=status,
-                signature=self.private.sign(job.data, ec.ECDSA(Prehashed(SHA256()))) if status == "signed" else b"",
+                signature=self.sign(job) if status == "signed" else b"",
                 reason=reason,
                 detail=reason,
                 attempts=1,
@@ -553,13 +570,19 @@ class World:
         place = KeyPlace(
             name="release",
             uri=Pkcs11Uri("signer", "release", b"\1"),
-            purpose="statement",
+            purpose=Purpose.STATEMENT,
             algorithm=Algorithm.ECDSA_P256,
         )
         self.record_key(place)
         self.publish_trust()
         self.journal.clear()
         self.ledger.appends.clear()
+
+    configured: ClassVar[tuple[tuple[str, str, str, str], ...]] = (
+        ("release", KEY_URI, "statement", "ecdsa-p256-sha256"),
+        ("spare", KEY_URI.replace("%01", "%02"), "statement", "ecdsa-p256-sha256"),
+    )
+    """Keys of the settings: name, URI, purpose, algorithm."""
 
     def genesis(self) -> leaves.Genesis:
         return leaves.Genesis(
@@ -573,12 +596,7 @@ class World:
 
     def new_authority(self) -> Authority:
         """A custodian that starts on what the ledger holds now."""
-        keyring = keyring_of(
-            [
-                ("release", KEY_URI, "statement", "ecdsa-p256-sha256"),
-                ("spare", KEY_URI.replace("%01", "%02"), "statement", "ecdsa-p256-sha256"),
-            ]
-        )
+        keyring = keyring_of(self.configured)
         log = open_log(self.log, room="test")
         signing = Signing(
             identity=Identity(origin=ORIGIN, dev=False, version="0"),
@@ -653,7 +671,7 @@ class World:
             name="release",
             kid=keyid(self.spki),
             spki=self.spki,
-            purpose="statement",
+            purpose=Purpose.STATEMENT,
             algorithm=Algorithm.ECDSA_P256,
             status="active" if status == "active" else "retired",
             not_before=NOW - timedelta(hours=1),

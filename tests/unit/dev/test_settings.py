@@ -79,7 +79,24 @@ def test_a_complete_file_is_read_with_its_defaults(tmp_path: Path) -> None:
             "sqlite:////srv/persons.db", "sqlite:////srv/ledger.db", "two databases", id="one database for both"
         ),
         pytest.param("/run/admin.sock", "/run/custodian.sock", "two sockets", id="one socket for both"),
-        pytest.param('purpose = "statement"', 'purpose = "anything"', "purpose", id="a purpose that does not exist"),
+        pytest.param(
+            'purpose = "statement"',
+            'purpose = "anything"',
+            "one of statement, image, artifact, break-glass",
+            id="a purpose that does not exist",
+        ),
+        pytest.param(
+            'purpose = "statement"\nalgorithm = "ecdsa-p256-sha256"',
+            'purpose = "artifact"\nalgorithm = "ed25519"',
+            "signs the sha256 that a request names",
+            id="a key for artifacts that signs whole messages",
+        ),
+        pytest.param(
+            'purpose = "statement"\nalgorithm = "ecdsa-p256-sha256"',
+            'purpose = "artifact"\nalgorithm = "ecdsa-p384-sha384"',
+            "signs the sha256 that a request names",
+            id="a key for artifacts over another digest than the requested one",
+        ),
         pytest.param("ecdsa-p256-sha256", "ecdsa-p256-md5", "algorithm", id="an algorithm that does not exist"),
         pytest.param("object=release", "object=release?pin-value=1234", "PIN", id="a PIN in a key URI"),
         pytest.param("127.0.0.1:8443", "127.0.0.1", "HOST:PORT", id="a bind without a port"),
@@ -94,6 +111,14 @@ def test_a_complete_file_is_read_with_its_defaults(tmp_path: Path) -> None:
         pytest.param("[custodian]", "[custodian]\nqueue = 0", "queue", id="no queue"),
         pytest.param("[custodian]", "[custodian]\ntoken_deadline = 0.0", "deadline", id="no deadline"),
         pytest.param("[web]", "[web]\nworkers = true", "workers", id="a flag where a number belongs"),
+        pytest.param("[web]", '[timestamp]\nurl = "ftp://tsa/"\n[web]', "url", id="a timestamp authority over FTP"),
+        pytest.param("[web]", '[timestamp]\nurl = "http://u:p@tsa/"\n[web]', "user", id="a user in a URL"),
+        pytest.param(
+            "[web]", '[timestamp]\nurl = "http://tsa/"\nca = "/srv/ca.pem"\n[web]', "https", id="CAs for plain http"
+        ),
+        pytest.param(
+            "[web]", '[timestamp]\nurl = "http://tsa/"\ntimeout = 60.0\n[web]', "timeout", id="a timestamp for ever"
+        ),
         pytest.param("[ledger]", "[ledger", "TOML", id="not TOML"),
     ],
 )

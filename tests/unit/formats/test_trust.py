@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
 from signer.errors import Malformed, Refused
 from signer.formats.owner_act import OwnerKey, sign_owner_act
 from signer.formats.spki import keyid, spki_der
@@ -38,7 +39,7 @@ KEY = TrustKey(
     name="release",
     kid=keyid(SPKI),
     spki=SPKI,
-    purpose="statement",
+    purpose=Purpose.STATEMENT,
     algorithm=Algorithm.ECDSA_P256,
     status="active",
     not_before=datetime(2026, 11, 23, 10, tzinfo=UTC),

@@ -34,11 +34,15 @@ def spki() -> bytes:
     [
         pytest.param([("a", URI, "statement", ALGORITHM), ("a", OTHER, "statement", ALGORITHM)], id="one name twice"),
         pytest.param(
-            [("a", URI, "statement", ALGORITHM), ("b", "pkcs11:id=%01;object=release;token=signer", "blob", ALGORITHM)],
+            [
+                ("a", URI, "statement", ALGORITHM),
+                ("b", "pkcs11:id=%01;object=release;token=signer", "image", ALGORITHM),
+            ],
             id="two purposes on one object, spelt differently",
         ),
         pytest.param([("a", "pkcs11:token=x", "statement", ALGORITHM)], id="a URI that names no key"),
         pytest.param([("a", URI, "statement", "rsa-3072")], id="an algorithm that is not supported"),
+        pytest.param([("a", URI, "release", ALGORITHM)], id="a purpose that is not known"),
     ],
 )
 def test_settings_that_cannot_be_a_keyring_stop_the_process(rows: list[tuple[str, str, str, str]]) -> None:
@@ -57,9 +61,9 @@ def test_a_key_is_usable_when_settings_and_ledger_agree() -> None:
 @pytest.mark.parametrize(
     ("configured", "recorded", "wanted", "code"),
     [
-        pytest.param("statement", "statement", "blob", "key-purpose", id="asked for another purpose"),
-        pytest.param("blob", "statement", "statement", "key-purpose", id="configured for another purpose"),
-        pytest.param("statement", "blob", "statement", "key-purpose", id="recorded for another purpose"),
+        pytest.param("statement", "statement", "image", "key-purpose", id="asked for another purpose"),
+        pytest.param("image", "statement", "statement", "key-purpose", id="configured for another purpose"),
+        pytest.param("statement", "image", "statement", "key-purpose", id="recorded for another purpose"),
         pytest.param("statement", None, "statement", "key-not-recorded", id="never recorded"),
         pytest.param(None, "statement", "statement", "key-not-configured", id="not configured"),
     ],

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from signer.domain.subject import Subject
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.dsse import IN_TOTO, parse_envelope, sign_envelope
+from signer.formats.trust import build_trust_document, encode_trust_file, parse_trust_file
 from signer.formats.ustar import END, header, padding
 from signer.pack.layout import EXPECTED, MANIFEST, ROOT
 from signer.verify.checks import CheckFailed
@@ -348,3 +350,42 @@ def test_hostile_names_and_words_are_inert(tmp_path: Path) -> None:
     summary = files["00-index/summary.md"].decode()
     assert "<script>" not in summary
     assert "<img" not in summary
+
+
+# Signatures of images and artifacts
+
+IMAGE = Subject.of("registry.example.com/shop/api", {"sha256": "1d" * 32})
+
+
+@pytest.fixture(scope="module")
+def with_outputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Release, bytes]:
+    release = Release()
+    release.sign_outputs()
+    release.signed(IMAGE)
+    return release, release.pack(tmp_path_factory.mktemp("outputs"), IMAGE)
+
+
+def test_signatures_of_images_and_artifacts_are_in_it_with_what_they_cover(
+    with_outputs: tuple[Release, bytes],
+) -> None:
+    release, data = with_outputs
+    verified = verify(data, release.trust)
+    (check,) = (each for each in verified.checks if each.title == "every signature holds")
+    assert check.found == "3 signatures"
+    (document,) = (content for path, content in files_of(data).items() if path.endswith("/image-2.json"))
+    assert json.loads(document)["critical"]["image"]["docker-manifest-digest"] == f"sha256:{IMAGE.sha256}"
+
+
+@pytest.mark.parametrize("name", ["images", "files"])
+def test_a_signature_by_a_key_that_was_taken_back_fails_the_pack(
+    with_outputs: tuple[Release, bytes], name: str
+) -> None:
+    release, data = with_outputs
+    document = parse_trust_file(release.trust).trust
+    keys = tuple(
+        replace(key, status="compromised", not_after=key.not_before) if key.name == name else key
+        for key in document.keys
+    )
+    changed = build_trust_document(replace(document, version=3, keys=keys))
+    trust = encode_trust_file(changed, release.sign("trust", 3, sha256_hex(changed)))
+    assert refused(data, trust).code == "key-not-valid"

@@ -5,17 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from signer.custodian.commands import Decide, Done, EvidenceItem, KeepEvidence, NotSigned, Reply, Signed
+from signer.custodian.commands import Decide, Done, EvidenceItem, KeepEvidence, NotSigned, Reply, Signed, UpdateTrust
 from signer.custodian.release_commands import RecordDeployment, RevokeRelease
 from signer.db.engine import open_engine
+from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
 from signer.domain.subject import Subject
 from signer.formats.canonical import canonical, sha256_hex
 from signer.formats.rfc3339 import format_time
+from signer.formats.spki import keyid, spki_der
+from signer.formats.strict_base64 import encode_base64
+from signer.formats.trust import TrustKey, parse_trust_file
 from signer.formats.ustar import write_archive
 from signer.ledger import leaves
 from signer.ledger.gate import genesis, ledger_vkey
@@ -30,7 +37,7 @@ from signer.releases.contents import Contents
 from signer.releases.gather import gather
 from signer.releases.source import Source
 from tests.authority import ORIGIN, SUBJECT, access_document
-from tests.unit.custodian.world import LEDGER_KEY, NOW, World
+from tests.unit.custodian.world import KEY_URI, LEDGER_KEY, NOW, World
 
 GRANTS = b"""  - {to: "robot:reader", actions: [deploy, audit, evidence], policies: ["*"], environments: ["*"],
      repositories: ["*"]}
@@ -41,6 +48,12 @@ KINDS = ("pull-request-summary", "commit-range", "build-log", "runner-metadata",
 
 class Release(World):
     """The authority of the custodian's tests, owned by the ledger key that signs checkpoints and packs."""
+
+    configured = (
+        *World.configured,
+        ("images", KEY_URI.replace("%01", "%03"), "image", "ecdsa-p256-sha256"),
+        ("files", KEY_URI.replace("%01", "%04"), "artifact", "ecdsa-p256-sha256"),
+    )
 
     def __init__(self, *, ledger_key: Ed25519PrivateKey = LEDGER_KEY, level: str = "better") -> None:
         self.ledger_key = ledger_key
@@ -66,6 +79,46 @@ class Release(World):
         row = self.ledger.trust()
         assert row is not None
         return row.file
+
+    def sign_outputs(self) -> None:
+        """Keys for images and artifacts, listed by the owners and named by the policy in force."""
+        listed = []
+        for name, purpose in (("images", Purpose.IMAGE), ("files", Purpose.ARTIFACT)):
+            private = ec.generate_private_key(ec.SECP256R1())
+            spki = spki_der(private.public_key())
+            self.tokens.others[spki] = private
+            leaf = leaves.Key(
+                time=format_time(NOW),
+                event="created",
+                name=name,
+                kid=keyid(spki),
+                purpose=purpose,
+                algorithm=Algorithm.ECDSA_P256,
+                spki=encode_base64(spki),
+                principal="operator",
+            )
+            self.ledger.append([Entry(leaf)])
+            listed.append(
+                TrustKey(
+                    name=name,
+                    kid=keyid(spki),
+                    spki=spki,
+                    purpose=purpose,
+                    algorithm=Algorithm.ECDSA_P256,
+                    status="active",
+                    not_before=NOW - timedelta(hours=1),
+                    not_after=None,
+                )
+            )
+        self.authority = self.new_authority()
+        (release,) = parse_trust_file(self.trust).trust.keys
+        data = self.trust_document(version=2, keys=(release, *listed))
+        signatures = self.sign("trust", 2, sha256_hex(data))
+        assert isinstance(self.ask(UpdateTrust(principal="operator", data=data, signatures=signatures)), Done)
+        policy = self.ledger.active_all("policy")[0].data.replace(b"version: 1", b"version: 2", 1)
+        formats = b"formats: [vsa, cosign, artifact], imageKey: images, artifactKey: files"
+        policy = policy.replace(b"formats: [vsa]", formats)
+        assert isinstance(self.ask(self.activation("policy", 2, policy)), Done)
 
     # What happens to a release
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from policy.decision import Decision as Judgement, Finding, Outcome as RuleOutcome, Verdict
 from signer.domain.algorithm import Algorithm
 from signer.domain.digest import Digest
+from signer.domain.purpose import Purpose
 from signer.domain.subject import Subject
 from signer.formats.bundle import build_bundle
 from signer.formats.canonical import canonical, sha256_hex
@@ -81,7 +82,7 @@ def trust_key(key: ec.EllipticCurvePrivateKey = RELEASE_KEY, **changes: Any) -> 
         name="release",
         kid=keyid(der),
         spki=der,
-        purpose="statement",
+        purpose=Purpose.STATEMENT,
         algorithm=Algorithm.ECDSA_P256,
         status="active",
         not_before=NOW - timedelta(days=30),

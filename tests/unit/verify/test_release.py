@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from policy.decision import Outcome as RuleOutcome
 from signer.domain.digest import Digest
+from signer.domain.purpose import Purpose
 from signer.domain.subject import Subject
 from signer.formats.bundle import build_bundle, parse_bundle
 from signer.formats.canonical import canonical, sha256_hex
@@ -113,7 +114,7 @@ ALTERED: dict[str, tuple[Callable[[], Release], str]] = {
     "the key is in no trust file": (lambda: Authority().release(key=p256(11)), "key-untrusted"),
     "another key signed under the id of the trusted one": (lambda: forged(Authority().release()), "signature-invalid"),
     "the key has another purpose": (
-        lambda: replace(Authority().release(), trust=Authority().trust(keys=(trust_key(purpose="artifact"),))),
+        lambda: replace(Authority().release(), trust=Authority().trust(keys=(trust_key(purpose=Purpose.ARTIFACT),))),
         "key-untrusted",
     ),
     "the key is compromised": (

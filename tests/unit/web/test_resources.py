@@ -14,11 +14,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from signer.custodian.commands import Failed, Halt, KeepEvidence, Resume
 from signer.dev.attestations import attest, scan_statement
+from signer.domain.purpose import Purpose
 from signer.formats.canonical import sha256_hex
+from signer.formats.jwks import thumbprint
+from signer.formats.rfc3339 import format_time
 from signer.formats.spki import keyid, spki_der
 from signer.formats.strict_base64 import encode_base64
+from signer.formats.trust import parse_trust_file, signature_envelopes
+from signer.ledger.documents import StoredDocument
 from signer.ledger.guard import Guard
-from signer.ledger.leaves import HaltLeaf
+from signer.ledger.leaves import HaltLeaf, Trust
 from signer.ledger.sequencer import Entry
 from signer.tlog.checkpoint import parse_checkpoint
 from signer.tlog.merkle import leaf_hash
@@ -26,6 +31,7 @@ from signer.tlog.tiles import parse_entries
 from signer.tlog.trusted_root import build_trusted_root
 from signer.web.app import create_app
 from signer.web.keys import url_kid
+from tests.unit.verify.authority import Authority, p256, trust_key
 from tests.unit.web.trusted import publish_revocations, publish_trust
 from tests.unit.web.world import NOW, OTHER, SUBJECT, World, item, write_certificate
 
@@ -188,6 +194,31 @@ def test_what_deployers_fetch_is_kept_a_minute_and_asked_for_again_by_its_etag(w
     assert retired.status_code == 200
     assert retired.get_json()["keys"][0]["not_after"] == "2026-11-23T10:00:00.000000Z"
     assert len(client.get("/.well-known/jwks.json").get_json()["keys"]) == 1, "a retired key stays for verification"
+
+
+def test_the_key_set_lists_the_keys_of_statements_alone(world: World) -> None:
+    """A JWK names no purpose: whoever reads the set would believe a statement of the key of artifacts."""
+    authority = Authority()
+    keys = [
+        trust_key(p256(30 + at), name=purpose, purpose=purpose, status=status)
+        for at, (purpose, status) in enumerate(
+            [*((each, "active") for each in Purpose), (Purpose.STATEMENT, "compromised")]
+        )
+    ]
+    keys[-1] = replace(keys[-1], not_after=keys[-1].not_before)
+    file = parse_trust_file(authority.trust(keys=tuple(keys)))
+    document, *envelopes = (file.document_bytes, *signature_envelopes(file))
+    stored = [StoredDocument.of(each) for each in (document, *envelopes)]
+    leaf = Trust(
+        time=format_time(NOW),
+        version=1,
+        digest=stored[0].digest,
+        principal="operator",
+        signatures=tuple(each.digest for each in stored[1:]),
+    )
+    world.sequencer.append([Entry(leaf, tuple(stored))])
+    listed = world.client().get("/.well-known/jwks.json").get_json()["keys"]
+    assert [each["kid"] for each in listed] == [thumbprint(keys[0].spki)]
 
 
 # The log

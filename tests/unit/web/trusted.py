@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from signer.domain.algorithm import Algorithm
+from signer.domain.purpose import Purpose
 from signer.formats.canonical import sha256_hex
 from signer.formats.owner_act import sign_owner_act
 from signer.formats.revocations import RevocationList, RevokedKey, sign_revocations
@@ -30,7 +31,7 @@ def publish_trust(
         name="release",
         kid=keyid(spki),
         spki=spki,
-        purpose="statement",
+        purpose=Purpose.STATEMENT,
         algorithm=Algorithm.ECDSA_P256,
         status=status,
         not_before=NOW - timedelta(days=1),
