@@ -44,7 +44,7 @@ lock: ## Resolve requirements/*.txt again from pyproject.toml (UPGRADE=1 takes n
 	@tools=$$(mktemp -d) && trap 'rm -rf "$$tools"' EXIT \
 	  && $(PYTHON) -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv && PATH="$$tools/bin:$$PATH" \
 	  && $(COMPILE) --extra dev --extra aws pyproject.toml -o requirements/dev.txt \
-	  && $(COMPILE) --extra server --extra pkcs11 --extra aws --extra keyless pyproject.toml -o requirements/server.txt \
+	  && $(COMPILE) --extra server --extra pkcs11 --extra aws --extra keyless --extra postgresql pyproject.toml -o requirements/server.txt \
 	  && $(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	  | $(COMPILE) - -o requirements/build.txt
 

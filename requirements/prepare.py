@@ -24,6 +24,7 @@ APT_WAIT = "DPkg::Lock::Timeout=400"
 TESTS = "--tests" in sys.argv
 """Whether the tests are to run: they build a PKCS #11 module that goes wrong on demand, and need a C compiler."""
 MODULES = (Path("/usr/lib64"), *Path("/usr/lib").glob("*-linux-gnu"))
+POSTGRESQL = Path("/usr/lib/postgresql")
 SOFTHSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so")
 
 
@@ -34,6 +35,7 @@ def missing_parts() -> list[str]:
         **(compiler if TESTS else {}),
         "openssl": shutil.which("openssl") is not None,
         "softhsm2": shutil.which("softhsm2-util") is not None and any(Path(path).exists() for path in SOFTHSM),
+        "postgresql": shutil.which("initdb") is not None or any(POSTGRESQL.glob("*/bin/initdb")),
         # Debian and Ubuntu split ensurepip from Python; without it a venv has no pip.
         f"python{sys.version_info[0]}.{sys.version_info[1]}-venv": importlib.util.find_spec("ensurepip") is not None,
     }

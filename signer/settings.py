@@ -64,7 +64,8 @@ class LedgerSettings:
     """Where the record stands: its database, the table of pseudonyms, the guard and the checkpoint key."""
 
     database: str
-    """URL of the database of leaves and documents: sqlite:////PATH. The custodian writes it, web reads it."""
+    """URL of the database of leaves and documents: sqlite:////PATH, or postgresql+psycopg://USER@/NAME?host=FOLDER.
+    The custodian writes it, web reads it."""
     persons: str
     """URL of the database of pseudonyms, readable by the custodian alone."""
     guard: Path

@@ -144,9 +144,11 @@ class LiveAuthority:
         module: Path | None = None,
         environment: Mapping[str, str] | None = None,
         algorithm: str = "ecdsa-p256-sha256",
+        database: str = "",
     ) -> LiveAuthority:
         """Genesis and documents on disk; no process yet, no key yet.
 
+        `database` is the URL of the ledger's own, by default of a SQLite file.
         `devices` are settings of keys and devices instead of those of the SoftHSM token; `module` stands in front of
         it, with its `environment`.
         """
@@ -163,7 +165,9 @@ class LiveAuthority:
         key_file.chmod(0o600)
         config = directory / "signer.toml"
         config.write_text(
-            _settings(directory, queue=queue, token_deadline=token_deadline, probe_interval=probe_interval)
+            _settings(
+                directory, queue=queue, token_deadline=token_deadline, probe_interval=probe_interval, database=database
+            )
             + (
                 devices
                 or _token(token, workers=workers, module=module, environment=environment or {}, algorithm=algorithm)
@@ -517,12 +521,12 @@ def subject(number: int) -> Subject:
     return Subject.of(f"shop-{number}.tar", {"sha256": sha256_hex(number.to_bytes(8))})
 
 
-def _settings(directory: Path, *, queue: int, token_deadline: float, probe_interval: float) -> str:
+def _settings(directory: Path, *, queue: int, token_deadline: float, probe_interval: float, database: str) -> str:
     state, uid = directory / "state", os.getuid()
     return f"""\
 origin = "{ORIGIN}"
 [ledger]
-database = "sqlite:///{state}/ledger.db"
+database = "{database or f"sqlite:///{state}/ledger.db"}"
 persons = "sqlite:///{state}/persons.db"
 guard = "{state}/guard"
 key = "{state}/ledger.key"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every database under the ledger must do; each adapter runs the same suite. SQLite is the first."""
+"""What every database under the ledger must do; each adapter runs the same suite."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from signer.tlog.checkpoint import Checkpoint, verify_checkpoint
 from signer.tlog.merkle import leaf_hash, verify_consistency, verify_inclusion
 from signer.tlog.note import parse_vkey
 from signer.tlog.proof import verify_proof
+from tests.postgres import Cluster
 from tests.unit.ledger.world import ORIGIN, History, World, projected, signed
 from tests.unit.tlog import naive_tree
 
@@ -30,9 +31,10 @@ WRITER = """
 import itertools, sys
 from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.postgres import Cluster
 from tests.unit.ledger.world import World
 
-world = World(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2])))
+world = World(Path(sys.argv[1]), Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2])), url=sys.argv[4])
 world.ticks = world.serial = int(sys.argv[3])
 sequencer = world.open()
 for turn in itertools.count():
@@ -42,10 +44,16 @@ for turn in itertools.count():
 """
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with Cluster.running() as started:
+        yield started
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    assert request.param == "sqlite"
-    made = World(tmp_path)
+    url = "" if request.param == "sqlite" else request.getfixturevalue("cluster").new_database()
+    made = World(tmp_path, url=url)
     made.begin()
     yield made
     made.close()
@@ -90,7 +98,7 @@ def test_projections_follow_from_leaves_alone(world: World) -> None:
 def test_readers_beside_the_writer_see_only_what_is_whole(world: World) -> None:
     sequencer = world.open()
     vkey = parse_vkey(sequencer.verifier)
-    engine = open_engine(f"sqlite:///{world.path}/ledger.db", read_only=True)
+    engine = open_engine(world.url, read_only=True)
     requests: list[str] = []
     done = threading.Event()
     faults: list[BaseException] = []
@@ -135,10 +143,11 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(world: World) -> Non
     rng = random.Random(13)
     for run in range(6):
         # Each run starts its clock and its request ids after those of the run before.
-        arguments = [sys.executable, "-c", WRITER, str(world.path), seed, str((run + 1) * 1_000_000)]
+        arguments = [sys.executable, "-c", WRITER, str(world.path), seed, str((run + 1) * 1_000_000), world.url]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as writer:
             assert writer.stdout is not None
-            acknowledged.update(acknowledgements(writer.stdout.readline()))
+            for _ in range(3):
+                acknowledged.update(acknowledgements(writer.stdout.readline()))
             threading.Timer(rng.uniform(0, 0.15), writer.send_signal, [signal.SIGKILL]).start()
             for line in writer.stdout:
                 acknowledged.update(acknowledgements(line))

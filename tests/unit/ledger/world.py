@@ -65,14 +65,17 @@ class World:
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     ticks: int = 0
     serial: int = 0
+    url: str = ""
+    """The database; by default a SQLite file in `path`."""
 
     def __post_init__(self) -> None:
+        self.url = self.url or f"sqlite:///{self.path}/ledger.db"
         self.engine = self.new_engine()
         self.guard = Guard(self.path / "guard")
         self._reader = Reader(self.engine)
 
     def new_engine(self) -> Engine:
-        return open_engine(f"sqlite:///{self.path}/ledger.db", read_only=False)
+        return open_engine(self.url, read_only=False)
 
     def begin(self, then: Sequence[Entry] = ()) -> Batch:
         """Make a new ledger with its genesis leaf."""
