@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, bindparam, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
-from signer.db import engine as engine_module, tables
+from signer.db import sqlite, tables
 from signer.db.engine import open_engine, schema_revision
 from signer.db.migrations import upgrade
 from signer.db.statements import Connections, Statement, insert_row
@@ -75,8 +75,8 @@ def test_a_database_that_cannot_be_opened_is_refused_with_its_path(tmp_path: Pat
 
 
 def test_a_setting_that_does_not_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = {**engine_module._WRITER, "synchronous": ("normal", 2)}
-    monkeypatch.setattr(engine_module, "_WRITER", changed)
+    changed = {**sqlite._WRITER, "synchronous": ("normal", 2)}
+    monkeypatch.setattr(sqlite, "_WRITER", changed)
     with pytest.raises(Misconfigured) as fault:
         open_engine(f"sqlite:///{tmp_path}/ledger.db", read_only=False).connect()
     assert fault.value.code == "database-unsafe"
