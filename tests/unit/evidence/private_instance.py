@@ -115,7 +115,8 @@ class PrivateInstance:
             name,
             key,
             issuer or (self.root, p256(41)),
-            self.now + issued,
+            # Of the moment at which the timestamp is made: an instance may serve many tests for a long time.
+            datetime.now(UTC) + issued,
             days=0,
             usage=usage,
             subject=subject,
