@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from signer.errors import Refused
 from signer.formats.trust import TrustDocument
@@ -60,11 +61,11 @@ class OutgoingLog:
         for level in reversed(range(self._tree.levels)):
             for n in range(_count(self.head.size, level)):
                 if self._is_new(tile := self._tile(level, n)):
-                    yield tile.path(), lambda tile=tile: self._proven(tile)  # type: ignore[misc]  # bound at once
+                    yield tile.path(), partial(self._proven, tile)
         if entries:
             for n in range(_count(self.head.size, 0)):
                 if self._is_new(tile := Tile(None, n, self._tile(0, n).width)):
-                    yield tile.path(), lambda tile=tile: self._proven_entries(tile)  # type: ignore[misc]  # bound at once
+                    yield tile.path(), partial(self._proven_entries, tile)
 
     def _tile(self, level: int, n: int) -> Tile:
         return Tile(level, n, tile_width(self.head.size, level=level, n=n))
