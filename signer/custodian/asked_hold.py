@@ -120,8 +120,15 @@ def require_fresh(statement: ApprovalStatement, asked: AskedHold, now: datetime)
 
 
 def require_open(statement: ApprovalStatement, asked: AskedHold, said: Iterable[ApprovalRow]) -> None:
-    """The hold still waits, and nobody rejected what is to be approved."""
+    """The hold still waits for such a word, and nobody rejected what is to be approved."""
     row = asked.row
+    if statement.verb in ("cosign", "review"):
+        # These belong to a break-glass hold, and no request can ask for one: kept here, they would count for nothing.
+        raise Refused(
+            "approval-mismatch",
+            f"the hold {row.request_id} is no break-glass hold, and {statement.verb} says something about one",
+            remedy="approve or reject it: signer approve, signer reject",
+        )
     if row.superseded or row.policy_digest != asked.policy.digest:
         what = "another version of the policy is in force" if not row.superseded else "other evidence decides now"
         raise Refused("hold-superseded", f"the hold {row.request_id} lapsed: {what}", remedy=_AGAIN)

@@ -265,6 +265,14 @@ REFUSED: Mapping[str, tuple[Callable[[Stage, leaves.Decision], Reply], str]] = {
         lambda w, h: record(w, said(w, h, "kim", at=w.clock.now() + timedelta(minutes=5))),
         "approval-stale",
     ),
+    "a co-signature where nothing is broken": (
+        lambda w, h: record(w, said(w, h, "kim", verb="cosign", reason="an outage")),
+        "approval-mismatch",
+    ),
+    "a review where nothing was broken": (
+        lambda w, h: record(w, said(w, h, "kim", verb="review", reason="it was right")),
+        "approval-mismatch",
+    ),
     "another's key": (lambda w, h: record(w, said(w, h, "kim"), by="lee"), "approval-unsigned"),
     "a stranger": (lambda w, h: record(w, said(w, h, "mallory"), bring="kim"), "approval-unsigned"),
     "a stranger's key for somebody": (lambda w, h: record(w, said(w, h, "kim"), by="mallory"), "approval-unsigned"),
